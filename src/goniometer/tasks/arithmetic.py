@@ -1,0 +1,113 @@
+"""Generated one- to three-step word problems with written-out steps: the embedded task.
+
+The split of a problem is a hash of its arithmetic (start, operations, operands), not of its
+wording: the same sum under another name is never in two splits.
+"""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import final
+
+from goniometer.tasks.answers import MARKER, final_answer
+from goniometer.tasks.base import AbstractTask, Correct, Grade, Problem, Split, Wrong
+
+NAMES = (
+    "Ada Ben Cleo Dan Eva Finn Gus Hana Ivan June Kofi Lena Max Nora Omar Pia Quinn Rosa Sam Tess"
+).split()
+ITEMS = (
+    "apples books coins shells stamps marbles pencils cards stones flowers buttons ribbons"
+).split()
+PHRASES = {
+    "+": (
+        "{name} buys {n} more {item} .",
+        "{other} gives {name} {n} {item} .",
+        "Then {name} finds {n} more .",
+    ),
+    "-": (
+        "{name} gives {n} {item} to {other} .",
+        "Then {name} loses {n} of them .",
+        "{name} sells {n} {item} .",
+    ),
+    "*": (
+        "Then the number of {item} grows to {n} times as many .",
+        "{other} makes it {n} times as many .",
+    ),
+}
+LARGEST = 199
+# Shares of the hash space; pretrain is what the embedded base and teacher were trained on.
+_SPLITS: tuple[tuple[Split, float], ...] = (
+    ("pretrain", 0.60),
+    ("train", 0.80),
+    ("validation", 0.88),
+    ("test", 1.0),
+)
+
+
+def split_of(start: int, steps: tuple[tuple[str, int], ...]) -> Split:
+    """Return the split that this arithmetic belongs to, whatever words it is dressed in."""
+    content = f"{start}|" + "|".join(f"{op}{n}" for op, n in steps)
+    share = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") / 2**64
+    return next(name for name, upper in _SPLITS if share < upper)
+
+
+def _draw_steps(rng: random.Random) -> tuple[int, tuple[tuple[str, int], ...]]:
+    start = value = rng.randint(2, 99)
+    steps = []
+    for _ in range(rng.choice((1, 2, 2, 3, 3))):
+        possible = {"+": value <= LARGEST - 2, "-": value >= 2, "*": 2 <= value <= LARGEST // 2}
+        op = rng.choice([op for op, possible_here in possible.items() if possible_here])
+        if op == "+":
+            n = rng.randint(2, min(99, LARGEST - value))
+            value += n
+        elif op == "-":
+            n = rng.randint(1, value - 1)
+            value -= n
+        else:
+            n = rng.randint(2, min(6, LARGEST // value))
+            value *= n
+        steps.append((op, n))
+    return start, tuple(steps)
+
+
+def _write(start: int, steps: tuple[tuple[str, int], ...], rng: random.Random) -> Problem:
+    name, other = rng.sample(NAMES, 2)
+    item = rng.choice(ITEMS)
+    sentences = [f"{name} has {start} {item} ."]
+    lines, value = [], start
+    for op, n in steps:
+        sentences.append(rng.choice(PHRASES[op]).format(name=name, other=other, item=item, n=n))
+        result = {"+": value + n, "-": value - n, "*": value * n}[op]
+        lines.append(f"{value} {op} {n} = {result}")
+        value = result
+    sentences.append(f"How many {item} does {name} have now ?")
+    solution = "\n".join([*lines, f"{MARKER} {value}"])
+    return Problem(question=" ".join(sentences), answer=str(value), solution=solution)
+
+
+@final
+@dataclass(frozen=True)
+class Arithmetic(AbstractTask):
+    """Word problems over +, - and times, answers 1 to 199, at most three steps."""
+
+    name: str = "arithmetic"
+
+    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+        """Generate until `count` distinct problems of the split are found; a longer list extends a shorter."""
+        rng = random.Random(f"{seed}/{split}")
+        found: dict[str, Problem] = {}
+        while len(found) < count:
+            start, steps = _draw_steps(rng)
+            if split_of(start, steps) == split:
+                problem = _write(start, steps, rng)
+                found.setdefault(problem.id, problem)
+        return tuple(found.values())
+
+    def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
+        """Compare the number after the last `####`; a completion without an end is wrong as truncated."""
+        if truncated:
+            return Wrong("truncated")
+        answer = final_answer(completion)
+        if answer is None:
+            return Wrong("no_answer")
+        return Correct() if answer == problem.answer else Wrong("answer")

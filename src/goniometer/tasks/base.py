@@ -1,0 +1,89 @@
+"""What a task is: problems in splits that never overlap, and one grader for reward and score."""
+
+import abc
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+Split = Literal["pretrain", "train", "validation", "test"]
+
+
+@final
+@dataclass(frozen=True)
+class Correct:
+    """The final answer is right."""
+
+
+@final
+@dataclass(frozen=True)
+class Wrong:
+    """The final answer is wrong, absent or cut off; the reason says which."""
+
+    reason: Literal["answer", "no_answer", "truncated"]
+
+
+@final
+@dataclass(frozen=True)
+class Ungraded:
+    """The grader itself failed: not a wrong answer, the pair is dropped and counted."""
+
+    reason: str
+
+
+Grade = Correct | Wrong | Ungraded
+
+
+def grade_to_text(grade: Grade) -> str:
+    """Write a grade as the text kept in files: `correct`, `wrong:REASON` or `ungraded:REASON`."""
+    match grade:
+        case Correct():
+            return "correct"
+        case Wrong(reason):
+            return f"wrong:{reason}"
+        case Ungraded(reason):
+            return f"ungraded:{reason}"
+
+
+def grade_from_text(text: str) -> Grade:
+    """Read back what `grade_to_text` wrote; raise ValueError on anything else."""
+    kind, _, reason = text.partition(":")
+    if kind == "correct" and not reason:
+        return Correct()
+    if kind == "wrong" and reason in ("answer", "no_answer", "truncated"):
+        return Wrong(reason)  # type: ignore[arg-type]
+    if kind == "ungraded":
+        return Ungraded(reason)
+    raise ValueError(f"not a grade: {text!r}")
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """One problem: what is asked, the gold answer and a reference solution.
+
+    `id` is a hash of the question, so equal problems have equal ids wherever they come from.
+    """
+
+    question: str
+    answer: str
+    solution: str
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the id from the content."""
+        digest = hashlib.sha256(self.question.encode()).hexdigest()[:16]
+        object.__setattr__(self, "id", digest)
+
+
+class AbstractTask(abc.ABC):
+    """A source of problems and the grader of answers to them."""
+
+    name: str
+
+    @abc.abstractmethod
+    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+        """Return `count` distinct problems of a split; the same seed gives a prefix-stable list."""
+
+    @abc.abstractmethod
+    def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
+        """Grade one completion; `truncated` says that it never reached its end token."""
