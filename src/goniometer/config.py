@@ -1,0 +1,198 @@
+"""A study as one frozen tree: YAML in, resolved JSON out, and its fingerprint. No torch."""
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from goniometer.errors import GoniometerError
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a study: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Task(Section):
+    """What is asked, by the name in the TASKS table."""
+
+    name: str = "arithmetic"
+
+
+class Models(Section):
+    """The model that is fine-tuned and the one that writes the rollouts.
+
+    `embedded:base` and `embedded:teacher` ship with goniometer; anything else is a local folder.
+    """
+
+    base: str = "embedded:base"
+    teacher: str = "embedded:teacher"
+
+
+class Rollouts(Section):
+    """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept."""
+
+    prompts: Positive = Field(800, description="training prompts kept: right and wrong rows both")
+    held_out_prompts: Positive = Field(200, description="mixed validation prompts, for NLL and pairs")
+    samples: Annotated[int, Field(ge=2)] = 8
+    rows_per_prompt: Annotated[int, Field(ge=2)] = 4
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    max_new_tokens: Positive = 64
+
+
+class Adapter(Section):
+    """The LoRA adapter, the same in every cell."""
+
+    rank: Positive = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+class Training(Section):
+    """The one loop's settings, the same in every cell but for what a cell names itself."""
+
+    steps: Positive = 100
+    prompts_per_step: Positive = 8
+    micro_batches: Positive = Field(1, description="parts a step is accumulated over")
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warm_up: Share = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    threads: Positive = Field(2, description="CPU threads: part of the key, as sums depend on it")
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> Self:
+        if self.prompts_per_step % self.micro_batches:
+            raise ValueError("micro_batches must divide prompts_per_step")
+        return self
+
+
+class Arm(Section):
+    """One objective as a cell of the study; `options` are checked against the objective's fields."""
+
+    name: str
+    objective: str
+    options: dict[str, Any] = {}
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+
+
+class Floors(Section):
+    """Repeats of one arm that differ in one seed: what 'the same update' looks like here."""
+
+    arm: str = "SFT"
+    orders: Positive = Field(3, description="runs with the arm's init, the arm itself among them")
+    inits: Positive = Field(2, description="runs with the arm's order, the arm itself among them")
+
+
+class Evaluation(Section):
+    """Greedy accuracy on the test split, and the margin within which runs count as equivalent."""
+
+    problems: Positive = 2000
+    max_new_tokens: Positive = 64
+    batch_size: Positive = 500
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+
+
+class Geometry(Section):
+    """Size of the top-k subspaces (default by the smallest rank) and draws for the nulls."""
+
+    k: Positive | None = None
+    draws: Annotated[int, Field(ge=20)] = 200
+
+
+class Study(Section):
+    """A whole study. Its fingerprint is a hash of the resolved tree."""
+
+    name: str
+    seed: int = 0
+    task: Task = Task()
+    models: Models = Models()
+    rollouts: Rollouts = Rollouts()
+    adapter: Adapter = Adapter()
+    training: Training = Training()
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    floors: Floors | None = Floors()
+    evaluation: Evaluation = Evaluation()
+    geometry: Geometry = Geometry()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"arms: the name {repeated[0]!r} stands twice")
+        if self.floors and self.floors.arm not in names:
+            raise ValueError(f"floors.arm: no arm is called {self.floors.arm!r}; there are {names}")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every setting, defaults included."""
+        return hashlib.sha256(canonical(self.model_dump(mode="json")).encode()).hexdigest()
+
+
+def canonical(value: object) -> str:
+    """Serialise to JSON that is the same text for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        GoniometerError: no such file, not YAML, a key that is unknown (the nearest one is
+            named) or a value that cannot be; always with the file and the key.
+    """
+    if not path.is_file():
+        raise GoniometerError("no such study file", file=path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else None
+        problem = getattr(error, "problem", None) or "not UTF-8 text"
+        raise GoniometerError(f"not valid YAML: {problem}", file=path, key=line) from None
+    if not isinstance(tree, dict):
+        raise GoniometerError(
+            "not a study", file=path, found=type(tree).__name__, expected="keys such as name and arms"
+        )
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+
+
+def _explain(error: ValidationError, path: Path) -> GoniometerError:
+    faults = error.errors()
+    # A misspelt key also leaves its right name missing: the misspelling is what to show.
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys([part for part in first["loc"][:-1] if isinstance(part, str)])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        fix = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
+        return GoniometerError("unknown key", file=path, key=key, fix=fix)
+    if first["type"] == "missing":
+        return GoniometerError("missing key", file=path, key=key)
+    message = first["msg"].removeprefix("Value error, ")
+    found = None if isinstance(first["input"], dict) else repr(first["input"])
+    return GoniometerError(message, file=path, key=key or None, found=found)
+
+
+def _known_keys(section: list[str]) -> list[str]:
+    model: type[BaseModel] = Study
+    for name in section:
+        annotation = Arm if name == "arms" else model.model_fields[name].annotation
+        candidates = getattr(annotation, "__args__", (annotation,))
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

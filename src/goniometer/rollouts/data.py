@@ -1,0 +1,92 @@
+"""Rollouts: what was said, with everything that an objective or a report may ask about it."""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import final
+
+from goniometer.tasks import Correct, Grade, Wrong, grade_to_text
+
+
+@final
+@dataclass(frozen=True)
+class Rollout:
+    """One completion of one prompt.
+
+    `completion_tokens` end with the end token unless `truncated`; `logprobs` are those of the
+    policy that sampled them, in nats, one a completion token.
+    """
+
+    problem_id: str
+    prompt_tokens: tuple[int, ...]
+    completion_tokens: tuple[int, ...]
+    text: str
+    logprobs: tuple[float, ...]
+    grade: Grade
+    truncated: bool
+
+    @property
+    def correct(self) -> bool:
+        """True where the grade is Correct."""
+        return isinstance(self.grade, Correct)
+
+    @property
+    def wrong(self) -> bool:
+        """True where the grade is Wrong; an ungraded row is neither."""
+        return isinstance(self.grade, Wrong)
+
+
+@final
+@dataclass(frozen=True)
+class RolloutSet:
+    """Rollouts in prompt order: rows of one problem stand together."""
+
+    rows: tuple[Rollout, ...]
+
+    def groups(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield each problem id with the positions of its rows."""
+        for problem_id, indices in groupby(range(len(self.rows)), lambda i: self.rows[i].problem_id):
+            yield problem_id, tuple(indices)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of prompts, completions, log-probs and grades, in order."""
+        digest = hashlib.sha256()
+        for row in self.rows:
+            parts = (row.problem_id, row.prompt_tokens, row.completion_tokens, row.logprobs)
+            digest.update(repr((*parts, grade_to_text(row.grade))).encode())
+        return digest.hexdigest()
+
+    def mixed(self) -> "RolloutSet":
+        """Keep the problems that have both right and wrong rows; ungraded rows are dropped."""
+        kept: list[Rollout] = []
+        for _, indices in self.groups():
+            rows = [self.rows[i] for i in indices if self.rows[i].correct or self.rows[i].wrong]
+            if any(r.correct for r in rows) and any(r.wrong for r in rows):
+                kept.extend(rows)
+        return RolloutSet(tuple(kept))
+
+    def thinned(self, rows_per_prompt: int, seed: str) -> "RolloutSet":
+        """Keep that many rows a prompt, drawn without replacement, right and wrong both among them.
+
+        One right and one wrong row are drawn first, the others from what is left, so the share
+        of wrong rows moves a little towards one half: report it after thinning.
+        """
+        kept: list[Rollout] = []
+        for problem_id, indices in self.groups():
+            rng = random.Random(f"{seed}/thin/{problem_id}")
+            right = [i for i in indices if self.rows[i].correct]
+            wrong = [i for i in indices if self.rows[i].wrong]
+            first = [rng.choice(side) for side in (right, wrong) if side]
+            rest = [i for i in indices if i not in first]
+            more = rng.sample(rest, max(0, min(rows_per_prompt - len(first), len(rest))))
+            kept.extend(self.rows[i] for i in sorted(first + more))
+        return RolloutSet(tuple(kept))
+
+    def first_prompts(self, count: int) -> "RolloutSet":
+        """Keep the rows of the first `count` problems."""
+        kept = [i for _, indices in list(self.groups())[:count] for i in indices]
+        return RolloutSet(tuple(self.rows[i] for i in kept))
