@@ -1,0 +1,1 @@
+"""What changes do: a base with a delta on it, run and measured."""
