@@ -1,0 +1,85 @@
+"""Angles between top-k singular subspaces, and the share of one update outside the other's.
+
+Left means out features (columns of U), right means in features (columns of V). The paper's
+"share outside SFT's subspace" and its sqrt(1 - cos^2) are different quantities: this file has
+the first, `cosine.py` the second.
+"""
+
+import math
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from goniometer.geometry.base import PairBatch
+
+Side = Literal["left", "right"]
+# Above this cosine an angle is read from its sine: arccos loses half of the digits at 1.
+SINE_ABOVE = 0.99
+
+
+def principal_angles(batch: PairBatch, side: Side) -> Float[Tensor, "pair k"]:
+    """Angles between the top-k subspaces in degrees, ascending.
+
+    Bjorck and Golub, Math. Comp. 27 (1973): cosines are the singular values of U_a,k' U_b,k;
+    near zero the angle comes from the singular values of the residual (I - P_a) U_b,k.
+    """
+    overlap, sines = (
+        (batch.left, batch.left_sines) if side == "left" else (batch.right, batch.right_sines)
+    )
+    k = batch.k
+    cosines = torch.linalg.svdvals(overlap[:, :k, :k]).clamp(max=1)
+    from_sines = torch.asin(sines.clamp(max=1))
+    radians = torch.where(
+        (cosines > SINE_ABOVE) & sines.isfinite(), from_sines, torch.acos(cosines)
+    )
+    return radians * (180 / math.pi)
+
+
+def angle(batch: PairBatch, side: Side, which: str) -> Float[Tensor, " pair"]:
+    """Smallest, median or largest principal angle of a side, in degrees."""
+    angles = principal_angles(batch, side)
+    match which:
+        case "smallest":
+            return angles[:, 0]
+        case "median":
+            return torch.quantile(angles, 0.5, dim=1)
+        case _:
+            return angles[:, -1]
+
+
+def overlap(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
+    """Phi = mean cos^2 of the principal angles = ||U_a,k' U_b,k||^2 / k (LoRA paper, sec. 7.2)."""
+    block = (batch.left if side == "left" else batch.right)[:, : batch.k, : batch.k]
+    return block.square().sum((1, 2)) / batch.k
+
+
+def off_subspace(
+    batch: PairBatch, side: Literal["left", "right", "joint"], *, reverse: bool = False
+) -> Float[Tensor, " pair"]:
+    """Share of ||b||^2 outside the top-k singular subspaces of a; `reverse` swaps a and b.
+
+    left 1 - ||U_a,k' b||^2/||b||^2, right 1 - ||b V_a,k||^2/||b||^2,
+    joint 1 - ||U_a,k' b V_a,k||^2/||b||^2.
+    """
+    sigma = batch.sigma_a if reverse else batch.sigma_b
+    left = (batch.left.mT if reverse else batch.left)[:, : batch.k]
+    right = (batch.right.mT if reverse else batch.right)[:, : batch.k]
+    match side:
+        case "left":
+            inside = (left * sigma[:, None]).square().sum((1, 2))
+        case "right":
+            inside = (right * sigma[:, None]).square().sum((1, 2))
+        case "joint":
+            inside = ((left * sigma[:, None]) @ right.mT).square().sum((1, 2))
+    return (1 - inside / sigma.square().sum(1)).clamp(min=0)
+
+
+def top_vector(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
+    """Absolute cosine of the two top singular vectors: u1 on the left, v1 on the right."""
+    return (batch.left if side == "left" else batch.right)[:, 0, 0].abs()
+
+
+u1, v1 = partial(top_vector, side="left"), partial(top_vector, side="right")
