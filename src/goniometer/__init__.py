@@ -1,0 +1,44 @@
+"""Measures the angles between fine-tuning updates.
+
+The public surface is lazy (PEP 562): `import goniometer` does not import torch.
+
+    import goniometer
+    results = goniometer.compare(["adapters/a", "adapters/b"])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from goniometer.errors import GoniometerError
+
+if TYPE_CHECKING:
+    from goniometer.comparison import compare
+    from goniometer.config import Study, read_study
+    from goniometer.pipeline import run_study
+    from goniometer.results import Results, read_results
+
+_HOMES = {
+    "compare": "goniometer.comparison",
+    "Study": "goniometer.config",
+    "read_study": "goniometer.config",
+    "run_study": "goniometer.pipeline",
+    "Results": "goniometer.results",
+    "read_results": "goniometer.results",
+}
+
+__all__ = [
+    "GoniometerError",
+    "Results",
+    "Study",
+    "compare",
+    "read_results",
+    "read_study",
+    "run_study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first asked for."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'goniometer' has no attribute {name!r}")

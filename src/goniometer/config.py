@@ -41,11 +41,14 @@ class Rollouts(Section):
     """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept."""
 
     prompts: Positive = Field(800, description="training prompts kept: right and wrong rows both")
-    held_out_prompts: Positive = Field(200, description="mixed validation prompts, for NLL and pairs")
+    held_out_prompts: Positive = Field(
+        200, description="mixed validation prompts, for NLL and pairs"
+    )
     samples: Annotated[int, Field(ge=2)] = 8
     rows_per_prompt: Annotated[int, Field(ge=2)] = 4
     temperature: Annotated[float, Field(gt=0)] = 1.0
     max_new_tokens: Positive = 64
+    batch_size: Positive = Field(128, description="rows generated at once: part of the draws")
 
 
 class Adapter(Section):
@@ -66,8 +69,8 @@ class Training(Section):
     warm_up: Share = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Annotated[float, Field(gt=0)] = 1.0
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    threads: Positive = Field(2, description="CPU threads: part of the key, as sums depend on it")
+    precision: Literal["no", "bf16"] = "no"
+    threads: Positive = Field(2, description="CPU threads: a setting, as sums depend on it")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
@@ -163,7 +166,10 @@ def read_study(path: Path) -> Study:
         raise GoniometerError(f"not valid YAML: {problem}", file=path, key=line) from None
     if not isinstance(tree, dict):
         raise GoniometerError(
-            "not a study", file=path, found=type(tree).__name__, expected="keys such as name and arms"
+            "not a study",
+            file=path,
+            found=type(tree).__name__,
+            expected="keys such as name and arms",
         )
     try:
         return Study.model_validate(tree)

@@ -2,7 +2,7 @@
 
 
 class GoniometerError(Exception):
-    """Input that cannot be used: which file, which key, what was found, what was expected, what to do.
+    """Input that cannot be used: file, key, what was found, what was expected, what to do.
 
     The command line prints it as one line and exits with code 2. Anything else that
     reaches the user as a traceback is a bug.

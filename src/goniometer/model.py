@@ -248,6 +248,7 @@ def token_logprobs(
     prompts: Sequence[Sequence[int]],
     completions: Sequence[Sequence[int]],
     pad_token: int,
+    temperature: float = 1.0,
 ) -> tuple[Float[Tensor, "row token"], Bool[Tensor, "row token"]]:
     """Score the realised completion tokens: log pi(y_t | x, y_<t) in nats, with gradient.
 
@@ -261,6 +262,7 @@ def token_logprobs(
         prompts: token ids by row, one at least.
         completions: token ids by row, end token included where there is one.
         pad_token: any valid id; what it is does not matter.
+        temperature: divides the logits: 1 for the model, else for a policy that sampled with it.
 
     Returns:
         The log-probs, 0 where the mask is False, and the mask of completion tokens. The width is
@@ -283,7 +285,7 @@ def token_logprobs(
     row, offset = mask.nonzero(as_tuple=True)
     column = starts[row] + offset
     scores = logits[row, column - 1 - first]
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / temperature
     chosen = -nn.functional.cross_entropy(scores, tokens[row, column], reduction="none")
     return chosen.new_zeros(mask.shape).masked_scatter(mask, chosen), mask
 
@@ -295,6 +297,7 @@ def completion_logprobs(
     *,
     batch_size: int,
     advance: Callable[[int], None],
+    temperature: float = 1.0,
 ) -> list[tuple[float, ...]]:
     """Score many completions without gradient: `token_logprobs` in batches of similar length.
 
@@ -310,6 +313,7 @@ def completion_logprobs(
                 [prompts[row] for row in rows],
                 [completions[row] for row in rows],
                 model.pad_token,
+                temperature,
             )
         for row, values, kept in zip(rows, logprobs, mask, strict=True):
             done[row] = tuple(values[kept].tolist())

@@ -62,13 +62,18 @@ class Scope(Frozen):
 
 
 class PairReadings(Frozen):
-    """Two runs compared. Directional measures say what of `b` lies outside `a`; `_reverse` swaps them."""
+    """Two runs compared.
+
+    Directional measures say what of `b` lies outside `a`; `_reverse` swaps them.
+    """
 
     a: str
     b: str
     state: Literal["comparable", "identical", "zero delta", "no common module"]
     null_group: str | None
-    only_a: tuple[str, ...] = ()  # modules that only one of the two adapts: a true zero in the other
+    only_a: tuple[
+        str, ...
+    ] = ()  # modules that only one of the two adapts: a true zero in the other
     only_b: tuple[str, ...] = ()
     scopes: dict[str, Scope]
     verdict: str  # sameness in words; decided against the seed floor where there is one

@@ -7,7 +7,15 @@ FORMATS below with the file that gives such a folder away. The first that fits r
 from collections.abc import Callable
 from pathlib import Path
 
-from goniometer.deltas.delta import Delta, Provenance, check_shapes, layer_of, projection_of
+from goniometer.deltas.base_model import check_base
+from goniometer.deltas.delta import (
+    Delta,
+    Provenance,
+    check_shapes,
+    layer_of,
+    module_order,
+    projection_of,
+)
 from goniometer.deltas.matrix import SVD, AbstractMatrix, Dense, LowRank
 from goniometer.deltas.peft_adapter import read_peft_adapter
 from goniometer.errors import GoniometerError
@@ -40,8 +48,10 @@ __all__ = [
     "Dense",
     "LowRank",
     "Provenance",
+    "check_base",
     "check_shapes",
     "layer_of",
+    "module_order",
     "projection_of",
     "read",
 ]

@@ -41,8 +41,7 @@ class Delta(Mapping[str, AbstractMatrix]):
 
     def __post_init__(self) -> None:
         """Sort the modules by layer, then by name."""
-        names = sorted(self.matrices, key=lambda name: (layer_of(name) or 0, name))
-        object.__setattr__(self, "names", tuple(names))
+        object.__setattr__(self, "names", tuple(sorted(self.matrices, key=module_order)))
 
     def __getitem__(self, name: str) -> AbstractMatrix:
         return self.matrices[name]
@@ -89,6 +88,12 @@ def layer_of(module: str) -> int | None:
     """Return the first number that is a whole part of the name: its layer, or None."""
     match = _LAYER.search(module)
     return int(match.group(1)) if match else None
+
+
+def module_order(module: str) -> tuple[int, str]:
+    """Sort key of modules: by layer, what has none first, then by name."""
+    layer = layer_of(module)
+    return (-1 if layer is None else layer, module)
 
 
 def projection_of(module: str) -> str:

@@ -40,11 +40,11 @@ class PairBatch:
         return self.left_sines.shape[1]
 
 
-Aggregation = Literal["cosine", "energy of a", "energy of b", "median"]
+Aggregation = Literal["cosine", "energy of a", "energy of b", "mean", "median"]
 # How the modules of a scope become one number:
 # cosine: from summed inner products and squared norms (energy-weighted);
 # energy of a, of b: mean weighted by that run's squared norm, modules it has alone count as 1;
-# median: over the modules that both have.
+# mean, median: over the modules that both have.
 
 
 @final

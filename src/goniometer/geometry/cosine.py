@@ -13,7 +13,7 @@ def cosine(batch: PairBatch) -> Float[Tensor, " pair"]:
 
 
 def off_direction(batch: PairBatch) -> Float[Tensor, " pair"]:
-    """sqrt(1 - cos^2): the paper's "orthogonal fraction" (arXiv 2606.23740), of norm, not energy."""
+    """sqrt(1 - cos^2), the paper's "orthogonal fraction" (arXiv 2606.23740): of norm."""
     return off_direction_of_gap(batch.gap)
 
 
@@ -38,6 +38,7 @@ def gap_of_spectra(
     left: Float[Tensor, "pair ra rb"],
     right: Float[Tensor, "pair ra rb"],
 ) -> Float[Tensor, " pair"]:
-    """2 (1 - cos) with <a, b> = sum_ij sigma_a,i left_ij right_ij sigma_b,j. NaN for a zero delta."""
+    """2 (1 - cos), <a, b> = sum_ij sigma_a,i left_ij right_ij sigma_b,j; NaN for a zero delta."""
     inner = torch.einsum("pi,pij,pij,pj->p", sigma_a, left, right, sigma_b)
-    return 2 * (1 - inner / (sigma_a.norm(dim=1) * sigma_b.norm(dim=1)))
+    norm_a, norm_b = (torch.linalg.vector_norm(sigma, dim=1) for sigma in (sigma_a, sigma_b))
+    return 2 * (1 - inner / (norm_a * norm_b))

@@ -11,7 +11,7 @@ from goniometer.results import MeasureInfo
 
 def norm(sigma: Float[Tensor, "module r"]) -> Float[Tensor, " module"]:
     """Frobenius norm: the root of the summed squares of the singular values."""
-    return sigma.norm(dim=1)
+    return torch.linalg.vector_norm(sigma, dim=1)
 
 
 def effective_rank(sigma: Float[Tensor, "module r"]) -> Float[Tensor, " module"]:

@@ -1,0 +1,158 @@
+"""The command line: verbs are stages. Torch is imported inside the verb, so `--help` is instant."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goniometer.errors import GoniometerError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Measures the angles between fine-tuning updates: which fine-tunes of one base are the "
+    "same update under different names, which differ, and how sure one can be.",
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulated nulls.")]
+StudyFile = Annotated[Path, typer.Argument(help="A study, such as examples/arithmetic.yaml.")]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Run folder; [dim]runs/NAME[/dim] by the study's name."),
+]
+
+
+@app.command(no_args_is_help=True)
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(help="Adapter folders, two or more; NAME=PATH names one.")
+    ],
+    out: Out = Path("goniometer-report"),
+    origin: Annotated[
+        str | None, typer.Option(help="A common starting adapter, subtracted from each run.")
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="The base model's folder: shapes are checked against it.")
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(help="Size of the top-k subspaces; max(1, min(10, r // 3)) if not given."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=20, help="Simulations for each null.")] = 200,
+    seed: Seed = 0,
+) -> None:
+    """Compare fine-tunes of one base by their weights. No training, no model, no GPU.
+
+    [bold]Examples[/bold]
+
+    goniometer compare adapters/a adapters/b
+
+    goniometer compare sft=runs/1/final dpo=runs/2/final -o report
+
+    goniometer compare seed1 seed2 --origin stage1
+    """
+    from goniometer.console import compared
+    from goniometer.store import check_replaceable
+
+    check_replaceable(out)
+    compared(runs, out, origin=origin, base=base, k=k, draws=draws, seed=seed)
+
+
+@app.command(no_args_is_help=True)
+def study(study_file: StudyFile, out: RunFolder = None) -> None:
+    """Run a whole study: rollouts, training, evaluation, geometry, statistics, report.
+
+    It resumes: what is finished in the run folder is not done again.
+
+    [bold]Example[/bold]
+
+    goniometer study examples/arithmetic.yaml
+    """
+    _study(study_file, out, "report")
+
+
+@app.command(no_args_is_help=True)
+def sample(study_file: StudyFile, out: RunFolder = None) -> None:
+    """Run a study up to its rollouts.
+
+    [bold]Example[/bold]
+
+    goniometer sample examples/arithmetic.yaml
+    """
+    _study(study_file, out, "rollouts")
+
+
+@app.command(no_args_is_help=True)
+def train(study_file: StudyFile, out: RunFolder = None) -> None:
+    """Run a study up to its trained adapters.
+
+    [bold]Example[/bold]
+
+    goniometer train examples/arithmetic.yaml
+    """
+    _study(study_file, out, "cells")
+
+
+@app.command(no_args_is_help=True)
+def evaluate(study_file: StudyFile, out: RunFolder = None) -> None:
+    """Run a study up to its evaluated cells.
+
+    [bold]Example[/bold]
+
+    goniometer evaluate examples/arithmetic.yaml
+    """
+    _study(study_file, out, "evaluation")
+
+
+@app.command(no_args_is_help=True)
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder with results.json.")],
+) -> None:
+    """Build the report again from a folder's results.json alone.
+
+    [bold]Example[/bold]
+
+    goniometer report runs/arithmetic
+    """
+    from goniometer.report import build
+    from goniometer.results import read_results
+
+    typer.echo(build(read_results(folder / "results.json"), folder))
+
+
+def _study(study_file: Path, out: Path | None, until: str) -> None:
+    from goniometer.config import read_study
+    from goniometer.console import studied
+
+    settings = read_study(study_file)
+    studied(settings, out or Path("runs") / settings.name, until)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except GoniometerError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror}")
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command to go on", code=130)
+
+
+def _fail(line: str, code: int = 2) -> None:
+    sys.stderr.write(f"goniometer: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""`compare`: folders in, one report folder out. No training, no model."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, final
+
+from goniometer.deltas import Delta, read
+from goniometer.errors import GoniometerError
+from goniometer.geometry import MEASURES, SPECTRA
+from goniometer.geometry.null_table import add_nulls
+from goniometer.geometry.readings import Readings, read_pairs
+from goniometer.geometry.table import write_modules
+from goniometer.report import build
+from goniometer.results import Comparison, Floor, NullTable, PairReadings, Results, to_json
+from goniometer.statistics import sameness, seed_floor
+from goniometer.store import write_folder
+
+FloorKind = Literal["same init, other order", "other init, same order"]
+VERSIONED = ("goniometer", "torch", "numpy", "safetensors")
+
+
+def name_runs(arguments: Sequence[str]) -> dict[str, Path]:
+    """Name each run: `NAME=PATH` as it says, else by its folder; equal names get their parents'.
+
+    Raises:
+        GoniometerError: fewer than two runs, or one name for two of them.
+    """
+    if len(arguments) < 2:
+        raise GoniometerError("nothing to compare", found=f"{len(arguments)} run", expected="two")
+    split = [_split_name(argument) for argument in arguments]
+    parts = [path.resolve().parts for _, path in split]
+    depths = [1] * len(split)
+
+    def named() -> list[str]:
+        return [name or "/".join(parts[i][-depths[i] :]) for i, (name, _) in enumerate(split)]
+
+    for _ in range(max(map(len, parts))):
+        names = named()
+        depths = [d + (names.count(n) > 1) for d, n in zip(depths, names, strict=True)]
+    names = named()
+    for name in names:
+        if names.count(name) > 1:
+            raise GoniometerError(
+                "two runs have one name", key=repr(name), fix="name them with NAME=PATH"
+            )
+    return {name: path for name, (_, path) in zip(names, split, strict=True)}
+
+
+def _split_name(argument: str) -> tuple[str, Path]:
+    name, equals, rest = argument.partition("=")
+    if equals and "/" not in name and not Path(argument).exists():
+        return name, Path(rest)
+    return "", Path(argument)
+
+
+def read_runs(
+    runs: Sequence[str],
+    origin: str | None = None,
+    read_one: Callable[[Path], Delta] = read,
+) -> dict[str, Delta]:
+    """Read the update of each run, with the common origin subtracted where there is one.
+
+    Raises:
+        GoniometerError: as the format's reader says.
+    """
+    deltas = {name: read_one(path) for name, path in name_runs(runs).items()}
+    if origin is None:
+        return deltas
+    start = read_one(Path(origin))
+    return {name: delta.minus(start) for name, delta in deltas.items()}
+
+
+@final
+@dataclass(frozen=True)
+class Replicates:
+    """What a study knows of its runs' seeds: which repeat one arm, and each run's init."""
+
+    same_init: tuple[str, ...]  # one arm, one init, other data orders
+    other_init: tuple[str, ...]  # one arm, one data order, other inits
+    init_of: Mapping[str, int]
+
+
+def compare_deltas(
+    deltas: Mapping[str, Delta],
+    *,
+    k: int | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    origin: str | None = None,
+    replicates: Replicates | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[Comparison, Readings]:
+    """Read all pairs, set the nulls beside them, and say of each pair what may be said."""
+    readings = read_pairs(deltas, k=k, advance=advance)
+    pairs, nulls = add_nulls(readings, draws=draws, seed=seed)
+    floors = _floors(pairs, replicates)
+    judged = [
+        pair.model_copy(update={"verdict": _verdict(pair, nulls, floors, replicates)})
+        for pair in pairs
+    ]
+    comparison = Comparison(
+        k=readings.k,
+        origin=origin,
+        seed=seed,
+        layers=tuple(int(s[6:]) for s in readings.scopes if s.startswith("layer.")),
+        projections=tuple(s[11:] for s in readings.scopes if s.startswith("projection.")),
+        measures={name: measure.info for name, measure in MEASURES.items()}
+        | {name: info for name, (info, _) in SPECTRA.items()},
+        runs=readings.runs,
+        pairs=tuple(judged),
+        nulls=nulls,
+        floors=tuple(floors.values()),
+        warnings=_warnings(readings),
+    )
+    return comparison, readings
+
+
+def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> dict[FloorKind, Floor]:
+    if replicates is None:
+        return {}
+    cosines = {(pair.a, pair.b): pair.scopes["union"].readings["cosine"].value for pair in pairs}
+    known = {pair: value for pair, value in cosines.items() if value is not None}
+    groups: dict[FloorKind, tuple[str, ...]] = {
+        "same init, other order": replicates.same_init,
+        "other init, same order": replicates.other_init,
+    }
+    return {kind: seed_floor(kind, runs, known) for kind, runs in groups.items() if len(runs) > 1}
+
+
+def _verdict(
+    pair: PairReadings,
+    nulls: Mapping[str, NullTable],
+    floors: Mapping[FloorKind, Floor],
+    replicates: Replicates | None,
+) -> str:
+    bands = nulls[pair.null_group]["union"]["cosine"] if pair.null_group else {}
+    cosine = pair.scopes["union"].readings["cosine"]
+    if replicates is None:
+        return sameness(cosine, pair.state, None, bands)
+    if replicates.init_of[pair.a] == replicates.init_of[pair.b]:
+        return sameness(cosine, pair.state, floors.get("same init, other order"), bands)
+    independent = {kind: band for kind, band in bands.items() if kind == "independent"}
+    return sameness(cosine, pair.state, floors.get("other init, same order"), independent)
+
+
+def compare(
+    runs: Sequence[str], *, origin: str | None = None, k: int | None = None, draws: int = 200
+) -> Results:
+    """Compare the fine-tunes in some folders, as `goniometer compare` does; nothing is written.
+
+    Raises:
+        GoniometerError: as the readers say, shapes that show different bases, or k too large.
+    """
+    return compared(read_runs(runs, origin), origin=origin, k=k, draws=draws)[0]
+
+
+def compared(
+    deltas: Mapping[str, Delta],
+    *,
+    origin: str | None = None,
+    k: int | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[Results, Readings]:
+    """Compare updates of which no seed floor is known."""
+    comparison, readings = compare_deltas(
+        deltas, k=k, draws=draws, seed=seed, origin=origin, advance=advance
+    )
+    title = f"{len(deltas)} fine-tunes compared"
+    return Results(title=title, versions=versions(VERSIONED), comparison=comparison), readings
+
+
+def write(results: Results, readings: Readings, folder: Path) -> Path:
+    """Write results.json, modules.parquet and the report; return the path of report.html."""
+
+    def make(partial: Path) -> None:
+        (partial / "results.json").write_text(to_json(results))
+        write_modules(readings, partial / "modules.parquet")
+        build(results, partial)
+
+    write_folder(folder, make, {"stage": "compare", "schema_version": results.schema_version})
+    return folder / "report.html"
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _warnings(readings: Readings) -> tuple[str, ...]:
+    warnings = []
+    bases = {run.name: run.base for run in readings.runs if run.base is not None}
+    if len(set(bases.values())) > 1:
+        named = ", ".join(f"{run} {base!r}" for run, base in bases.items())
+        warnings.append(f"the runs name different bases: {named}; their shapes agree")
+    k = readings.k
+    for run, name in enumerate(readings.names):
+        mine = [m for m in readings.modules if m.present[run] and int(m.ranks[run]) > 0]
+        flat = sum(
+            int(m.ranks[run]) > k and float(m.sigma[run, k] / m.sigma[run, k - 1]) > 0.99
+            for m in mine
+        )
+        if flat:
+            warnings.append(
+                f"{name}: at {flat} of {len(mine)} modules sigma_{k + 1} is within 1 % of "
+                f"sigma_{k}, so its top-{k} subspace is not well determined there"
+            )
+        short = sum(int(m.ranks[run]) < k for m in mine)
+        if short:
+            warnings.append(
+                f"{name}: k = {k} exceeds the numerical rank at {short} of {len(mine)} modules"
+            )
+    return tuple(warnings)

@@ -1,0 +1,155 @@
+"""What a person sees in the terminal: progress on stderr, one table on stdout."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from goniometer.config import Study
+from goniometer.results import Comparison, Reading
+
+if TYPE_CHECKING:
+    from goniometer.deltas import Delta
+
+# Measures in the terminal's table of pairs, with their digits.
+SHOWN = {
+    "cosine": 6,
+    "off_subspace_joint": 3,
+    "angle_left_smallest": 1,
+    "angle_right_smallest": 1,
+    "u1": 3,
+    "v1": 3,
+}
+
+
+@final
+@dataclass(frozen=True)
+class Bars:
+    """Progress bars on stderr; without a terminal, one line a task as it ends."""
+
+    progress: Progress
+
+    @contextmanager
+    def task(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show a task; the value is a function that advances it."""
+        task = self.progress.add_task(title, total=total)
+        yield lambda count: self.progress.advance(task, count)
+        self.progress.remove_task(task)
+        self.progress.console.print(f"[dim]done[/dim] {title}")
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Open the progress display."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bars(progress)
+
+
+def compared(
+    runs: Sequence[str],
+    out: Path,
+    *,
+    origin: str | None,
+    base: Path | None,
+    k: int | None,
+    draws: int,
+    seed: int,
+) -> None:
+    """Run `compare`, write its folder and print its table."""
+    from goniometer import comparison, deltas
+
+    with bars() as shown:
+        with shown.task("read adapters", len(runs) + (origin is not None)) as advance:
+
+            def read_one(path: Path) -> "Delta":
+                delta = deltas.read(path)
+                if base is not None:
+                    deltas.check_base(delta, base)
+                advance(1)
+                return delta
+
+            found = comparison.read_runs(runs, origin, read_one)
+        modules = len({module for delta in found.values() for module in delta})
+        with shown.task("compare modules", modules) as advance:
+            results, readings = comparison.compared(
+                found, origin=origin, k=k, draws=draws, seed=seed, advance=advance
+            )
+        with shown.task("write report", None):
+            page = comparison.write(results, readings, out)
+    console = Console()
+    print_comparison(results.comparison, console)
+    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+def studied(settings: Study, out: Path, until: str) -> None:
+    """Run a study up to a stage and print what it found."""
+    from goniometer.pipeline import run_study
+
+    with bars() as shown:
+        page = run_study(settings, out, until=until, bars=shown)
+    Console().print(f"{'report' if until == 'report' else until}: {page}", soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print runs, then pairs over the union of modules with their nulls."""
+    runs = Table(title="runs", title_justify="left")
+    for column in ("run", "format", "modules", "rank", "norm", "effective rank", "fingerprint"):
+        runs.add_column(column, justify="left" if column in ("run", "format") else "right")
+    for run in comparison.runs:
+        sizes = run.scopes["all"]
+        low, high = run.ranks
+        runs.add_row(
+            run.name, run.format, str(run.modules), str(low) if low == high else f"{low}-{high}",
+            _number(sizes["norm"], 4), _number(sizes["effective_rank"], 2), run.fingerprint[:12],
+        )  # fmt: skip
+    console.print(runs)
+    pairs = Table(title=f"pairs, all modules, k = {comparison.k}", title_justify="left")
+    for column in ("a", "b", "cosine", "off subspace", "top angle left", "right", "u1", "v1"):
+        pairs.add_column(column, justify="left" if column in ("a", "b") else "right")
+    pairs.add_column("verdict")
+    for pair in comparison.pairs:
+        readings = pair.scopes["union"].readings
+        numbers = [_number(readings[name], digits) for name, digits in SHOWN.items()]
+        pairs.add_row(pair.a, pair.b, *numbers, pair.verdict)
+    for group, kind, numbers in _null_rows(comparison):
+        pairs.add_row(f"[dim]null: {kind}[/dim]", f"[dim]{group}[/dim]", *numbers, "")
+    console.print(pairs)
+    for warning in (*comparison.warnings, *(w for run in comparison.runs for w in run.warnings)):
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    for run in comparison.runs:
+        if run.not_read:
+            shown = ", ".join(run.not_read[:3])
+            console.print(f"not read in {run.name}: {len(run.not_read)} tensors ({shown}, ...)")
+
+
+def _null_rows(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
+    for group, table in comparison.nulls.items():
+        bands = table["union"]
+        for kind in ("independent", "shared_A0"):
+            if kind in bands["cosine"]:
+                cells = [bands[name][kind] for name in SHOWN]  # type: ignore[index]
+                yield group, kind, [f"{band.low:.3g} to {band.high:.3g}" for band in cells]
+
+
+def _number(reading: Reading, digits: int) -> str:
+    return "undefined" if reading.value is None else f"{reading.value:.{digits}f}"

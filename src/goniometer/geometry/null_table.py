@@ -1,0 +1,104 @@
+"""The nulls of a comparison: for every scope and measure, where unrelated updates fall."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from goniometer.geometry import MEASURES
+from goniometer.geometry.nulls import null_pairs
+from goniometer.geometry.pairs import ModulePairs
+from goniometer.geometry.readings import Readings
+from goniometer.geometry.scopes import Columns, aggregate, band
+from goniometer.results import Band, NullKind, NullTable, PairReadings
+from goniometer.seeds import derive
+
+KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
+Ranks = tuple[tuple[int, int], ...]
+
+
+def add_nulls(
+    readings: Readings, *, draws: int, seed: int
+) -> tuple[tuple[PairReadings, ...], dict[str, NullTable]]:
+    """Give each pair its null group: pairs whose ranks agree at every module share one table.
+
+    The draws have the real shapes and ranks, and the energy of each module is the mean over the
+    runs of its share of their squared norm.
+    """
+    groups: dict[Ranks, str] = {}
+    tables: dict[str, NullTable] = {}
+    pairs = []
+    for pair in readings.pairs:
+        if pair.state in ("zero delta", "no common module"):
+            pairs.append(pair)
+            continue
+        i, j = readings.names.index(pair.a), readings.names.index(pair.b)
+        ranks: Ranks = tuple((m.nominal_ranks[i], m.nominal_ranks[j]) for m in readings.modules)
+        if ranks not in groups:
+            groups[ranks] = _label(ranks, len(groups))
+            tables[groups[ranks]] = _table(ranks, readings, draws, seed)
+        pairs.append(pair.model_copy(update={"null_group": groups[ranks]}))
+    return tuple(pairs), tables
+
+
+def _label(ranks: Ranks, count: int) -> str:
+    distinct = set(ranks)
+    if len(distinct) == 1:
+        ra, rb = distinct.pop()
+        return f"ranks {ra} and {rb}"
+    return f"mixed ranks {count + 1}"
+
+
+def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable:
+    table: NullTable = {}
+    common = tuple(m for m, (ra, rb) in enumerate(ranks) if ra and rb)
+    scopes = {"union": common, "intersection": common, **readings.scopes}
+    shares = readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)
+    for kind in KINDS:
+        if kind == "shared_A0" and any(ranks[m][0] != ranks[m][1] for m in common):
+            continue
+        columns = _columns(kind, ranks, readings, shares.mean(0), common, draws, seed)
+        for scope, members in scopes.items():
+            part = columns.at([common.index(m) for m in members if m in common])
+            for name, value in _bands(part).items():
+                table.setdefault(scope, {}).setdefault(name, {})[kind] = value
+    return table
+
+
+def _columns(
+    kind: NullKind,
+    ranks: Ranks,
+    readings: Readings,
+    shares: Float[Tensor, " module"],
+    common: Sequence[int],
+    draws: int,
+    seed: int,
+) -> Columns:
+    """Draws by module: modules of one shape take one pool, each in an order of its own."""
+    values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in MEASURES}
+    gaps = []
+    for position in common:
+        module: ModulePairs = readings.modules[position]
+        pool = _pool(kind, module.shape, ranks[position], readings.k, draws, seed)
+        rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
+        order = torch.from_numpy(rng.permutation(draws))
+        for name in MEASURES:
+            values[name].append(pool[name][order])
+        gaps.append(pool["gap"][order])
+    energy = shares[list(common)].expand(draws, -1)
+    stacked = {name: torch.stack(columns, 1) for name, columns in values.items()}
+    return Columns(stacked, torch.stack(gaps, 1), energy, energy)
+
+
+def _pool(
+    kind: NullKind, shape: tuple[int, int], ranks: tuple[int, int], k: int, draws: int, seed: int
+) -> Mapping[str, Float[Tensor, " draw"]]:
+    pairs = null_pairs(kind, shape, ranks, k, draws, seed)
+    return {name: measure.of(pairs) for name, measure in MEASURES.items()} | {"gap": pairs.gap}
+
+
+def _bands(columns: Columns) -> dict[str, Band]:
+    found = {name: band(aggregate(measure, name, columns)) for name, measure in MEASURES.items()}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,157 @@
+"""The run folder: stages keyed by what goes into them, written aside, moved in whole. No torch.
+
+A stage's folder appears by one rename, after its manifest, which is written last: what is there
+is complete. A process killed at any moment leaves a `.partial-*` folder that the next one removes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from goniometer.config import canonical
+from goniometer.errors import GoniometerError
+
+MANIFEST = "manifest.json"
+_PARTIAL = ".partial-"
+
+
+@final
+@dataclass(frozen=True)
+class Store:
+    """A run folder."""
+
+    root: Path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one process, and clear what a killed one left.
+
+        Raises:
+            GoniometerError: the folder cannot be written, or another process holds it.
+        """
+        _make_folder(self.root)
+        with (self.root / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise GoniometerError(
+                    "another study is running here",
+                    file=self.root,
+                    fix="wait, or choose another -o",
+                ) from None
+            for partial in self.root.rglob(f"{_PARTIAL}*"):
+                shutil.rmtree(partial, ignore_errors=True)
+            yield
+
+    def ensure(
+        self, stage: str, label: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
+    ) -> Path:
+        """Return the folder of a stage for these inputs; call `make(folder)` if it is not there.
+
+        The folder is ROOT/STAGE/LABEL-KEY, KEY a hash of `inputs`, which must hold all that the
+        result depends on.
+
+        Raises:
+            GoniometerError: a file of a finished stage is not what its manifest says.
+        """
+        key = hashlib.sha256(canonical(inputs).encode()).hexdigest()
+        folder = self.root / stage / f"{_slug(label)}-{key[:12]}"
+        if not (folder / MANIFEST).is_file():
+            write_folder(folder, make, {"stage": stage, "label": label, "key": key})
+        else:
+            _verify(folder)
+        return folder
+
+
+def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str, Any]) -> None:
+    """Let `make` fill a new folder aside, write its manifest last, and move it to its place.
+
+    An older folder of ours is replaced; one that we did not write is not touched.
+
+    Raises:
+        GoniometerError: the place cannot be written, or holds files that are not ours.
+    """
+    check_replaceable(folder)
+    _make_folder(folder.parent)
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
+    try:
+        make(partial)
+        files = {str(p.relative_to(partial)): _digest(p) for p in _files(partial)}
+        manifest = json.dumps({**about, "files": files}, sort_keys=True, indent=1)
+        (partial / MANIFEST).write_text(manifest + "\n")
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Require a folder that does not exist, is empty, or was written here before.
+
+    Raises:
+        GoniometerError: it is a file, holds files that are not ours, or cannot be written.
+    """
+    if folder.exists() and not (
+        folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+    ):
+        raise GoniometerError(
+            "not empty, and not written by goniometer", file=folder, fix="choose another folder"
+        )
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise GoniometerError("cannot be written", file=parent, fix="choose another folder")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace one file in one step."""
+    handle, name = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise GoniometerError(f"cannot be written: {error.strerror}", file=folder) from None
+    if not writable:
+        raise GoniometerError("cannot be written: permission denied", file=folder)
+
+
+def _verify(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name, digest in manifest["files"].items():
+        file = folder / name
+        if not file.is_file() or _digest(file) != digest:
+            raise GoniometerError(
+                "changed since it was written", file=file, fix=f"remove {folder} to make it again"
+            )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _slug(label: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-") or "run"
