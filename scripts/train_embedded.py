@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from goniometer.tasks import TASKS, Correct, Problem
 
 OUT = Path(__file__).parent.parent / "src/goniometer/embedded"
-STEPS = {"base": 900, "teacher": 2000}
+STEPS = {"base": 650, "teacher": 900}
 BATCH, PEAK_LR, WARM_UP, SEED, PROBLEMS = 64, 3e-3, 50, 7, 60_000
 SPECIAL = ["<pad>", "<eos>", "<unk>"]
 
@@ -73,7 +73,9 @@ def batch(problems: list[Problem], tokenizer: PreTrainedTokenizerFast) -> dict[s
     return dict(encoded)
 
 
-def train(steps: int, problems: tuple[Problem, ...], tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+def train(
+    steps: int, problems: tuple[Problem, ...], tokenizer: PreTrainedTokenizerFast
+) -> Qwen3ForCausalLM:
     """Run AdamW with warm-up and a cosine to zero over `steps` batches."""
     model = build_model(len(tokenizer))
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01)
@@ -93,12 +95,17 @@ def train(steps: int, problems: tuple[Problem, ...], tokenizer: PreTrainedTokeni
     return model.eval()
 
 
-def accuracy(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, sample: bool, count: int = 500) -> float:
+def accuracy(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, sample: bool, count: int = 500
+) -> float:
     """Share of validation problems answered rightly, greedy or sampled at temperature 1."""
     task = TASKS["arithmetic"]()
     problems = task.problems("validation", count, SEED)
     prompts = tokenizer(
-        [p.question + "\n" for p in problems], padding=True, padding_side="left", return_tensors="pt"
+        [p.question + "\n" for p in problems],
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
     )
     torch.manual_seed(SEED)
     output = model.generate(
@@ -108,7 +115,9 @@ def accuracy(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, sam
         do_sample=sample,
         top_k=0 if sample else None,
     )
-    texts = tokenizer.batch_decode(output[:, prompts["input_ids"].shape[1] :], skip_special_tokens=True)
+    texts = tokenizer.batch_decode(
+        output[:, prompts["input_ids"].shape[1] :], skip_special_tokens=True
+    )
     grades = [task.grade(p, t, truncated=False) for p, t in zip(problems, texts, strict=True)]
     return sum(isinstance(grade, Correct) for grade in grades) / count
 
