@@ -48,7 +48,9 @@ class RolloutSet:
 
     def groups(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield each problem id with the positions of its rows."""
-        for problem_id, indices in groupby(range(len(self.rows)), lambda i: self.rows[i].problem_id):
+        for problem_id, indices in groupby(
+            range(len(self.rows)), lambda i: self.rows[i].problem_id
+        ):
             yield problem_id, tuple(indices)
 
     @cached_property

@@ -14,6 +14,7 @@ from goniometer.tasks.base import (
     Ungraded,
     Wrong,
     grade_from_text,
+    grade_or_ungraded,
     grade_to_text,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "Ungraded",
     "Wrong",
     "grade_from_text",
+    "grade_or_ungraded",
     "grade_to_text",
 ]

@@ -87,3 +87,13 @@ class AbstractTask(abc.ABC):
     @abc.abstractmethod
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Grade one completion; `truncated` says that it never reached its end token."""
+
+
+def grade_or_ungraded(
+    task: AbstractTask, problem: Problem, completion: str, *, truncated: bool
+) -> Grade:
+    """Grade one completion; a grader that fails gives Ungraded with its error, never Wrong."""
+    try:
+        return task.grade(problem, completion, truncated=truncated)
+    except Exception as error:
+        return Ungraded(f"{type(error).__name__}: {error}")

@@ -1,0 +1,162 @@
+"""Rollouts in files: Parquet, written and read without loss, and JSON lines from elsewhere.
+
+Both have the fields of `Rollout`, one row (or line) a completion, rows of one problem together:
+
+| key | type | meaning |
+|---|---|---|
+| problem_id | text | the same for all completions of one prompt |
+| prompt_tokens | integers | token ids as the model is prompted, one at least |
+| completion_tokens | integers | the end token included, unless truncated |
+| text | text | the completion in words |
+| logprobs | numbers | of the policy that sampled, in nats, one a completion token |
+| grade | text | `correct`, `wrong:answer`, `wrong:no_answer`, `wrong:truncated`, `ungraded:WHY` |
+| truncated | true or false | whether the completion was cut off before its end token |
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from goniometer.errors import GoniometerError
+from goniometer.rollouts.data import Rollout, RolloutSet
+from goniometer.tasks import Correct, Ungraded, Wrong, grade_from_text, grade_to_text
+
+SCHEMA = pa.schema(
+    {
+        "problem_id": pa.string(),
+        "prompt_tokens": pa.list_(pa.int64()),
+        "completion_tokens": pa.list_(pa.int64()),
+        "text": pa.string(),
+        "logprobs": pa.list_(pa.float64()),
+        "grade": pa.string(),
+        "truncated": pa.bool_(),
+    }
+)
+_Text = Annotated[str, Field(min_length=1, description="a text")]
+_Tokens = Annotated[
+    list[Annotated[int, Field(ge=0)]], Field(min_length=1, description="a list of token ids")
+]
+
+
+class _Row(BaseModel):
+    """One row as it stands in a file; a field's description is what an error expects."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    problem_id: _Text
+    prompt_tokens: _Tokens
+    completion_tokens: _Tokens
+    text: Annotated[str, Field(description="a text")]
+    logprobs: Annotated[
+        list[Annotated[float, Field(le=1e-6)]],
+        Field(description="one log-prob a completion token, none above 0"),
+    ]
+    grade: Annotated[
+        Correct | Wrong | Ungraded,
+        BeforeValidator(lambda text: grade_from_text(str(text))),
+        Field(description="correct, wrong:REASON or ungraded:REASON"),
+    ]
+    truncated: Annotated[bool, Field(description="true or false")]
+
+    @model_validator(mode="after")
+    def _one_log_prob_a_token(self) -> Self:
+        if len(self.logprobs) != len(self.completion_tokens):
+            counts = f"{len(self.logprobs)} logprobs, {len(self.completion_tokens)} tokens"
+            raise ValueError(f"not one log-prob a completion token: {counts}")
+        return self
+
+
+def save(rollouts: RolloutSet, path: Path) -> None:
+    """Write Parquet; equal rollouts are equal bytes under one version of pyarrow."""
+    columns: dict[str, list[Any]] = {
+        name: [getattr(row, name) for row in rollouts.rows] for name in SCHEMA.names
+    }
+    columns["grade"] = [grade_to_text(row.grade) for row in rollouts.rows]
+    pq.write_table(pa.table(columns, schema=SCHEMA), path)
+
+
+def read(path: Path) -> RolloutSet:
+    """Read a `.parquet` or `.jsonl` file with the keys above.
+
+    Raises:
+        GoniometerError: no such file, another kind of file, no rows, or the first row that
+            cannot be used, by its number and key.
+    """
+    if not path.is_file():
+        raise GoniometerError("no such file of rollouts", file=path)
+    readers = {".parquet": _parquet_rows, ".jsonl": _json_lines}
+    if path.suffix not in readers:
+        raise GoniometerError(
+            "not a file of rollouts", file=path, expected=f"a name in {' or '.join(readers)}"
+        )
+    rows = tuple(_rollouts(readers[path.suffix](path), path))
+    if not rows:
+        raise GoniometerError("no rollouts in the file", file=path)
+    return RolloutSet(rows)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise GoniometerError(f"not a whole Parquet file: {error}", file=path) from None
+    for number, record in enumerate(table.to_pylist(), start=1):
+        yield f"row {number}", record
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        where = f"line {number}"
+        try:
+            yield where, json.loads(line)
+        except ValueError as error:
+            raise GoniometerError(f"not JSON: {error}", file=path, key=where) from None
+
+
+def _rollouts(records: Iterable[tuple[str, Any]], path: Path) -> Iterator[Rollout]:
+    seen: set[str] = set()
+    last = None
+    for where, record in records:
+        try:
+            row = _Row.model_validate(record)
+        except ValidationError as error:
+            raise _explain(error, path, where) from None
+        if row.problem_id in seen and row.problem_id != last:
+            raise GoniometerError(
+                "the rows of one problem stand apart",
+                file=path,
+                key=f"{where}: problem_id",
+                found=repr(row.problem_id),
+                expected=f"{last!r} or a new problem",
+                fix="sort the rows by problem",
+            )
+        seen.add(last := row.problem_id)
+        yield Rollout(
+            problem_id=row.problem_id,
+            prompt_tokens=tuple(row.prompt_tokens),
+            completion_tokens=tuple(row.completion_tokens),
+            text=row.text,
+            logprobs=tuple(row.logprobs),
+            grade=row.grade,
+            truncated=row.truncated,
+        )
+
+
+def _explain(error: ValidationError, path: Path, where: str) -> GoniometerError:
+    first = error.errors()[0]
+    location = ".".join(map(str, first["loc"]))
+    field = _Row.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    found = repr(first["input"])
+    absent = first["type"] in ("missing", "extra_forbidden") or not first["loc"]
+    return GoniometerError(
+        first["msg"].removeprefix("Value error, "),
+        file=path,
+        key=f"{where}: {location}" if location else where,
+        found=None if absent else found[:60],
+        expected=field.description if field else f"the keys {', '.join(_Row.model_fields)}",
+    )
