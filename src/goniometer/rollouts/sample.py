@@ -141,8 +141,14 @@ def _complete(
         text = teacher.decode(completion.tokens)
         grade = grade_or_ungraded(task, problem, text, truncated=completion.truncated)
         row = Rollout(
-            problem.id, tokens, completion.tokens, text, (), grade, completion.truncated
-        )  # log-probs follow for the rows that are kept
+            problem_id=problem.id,
+            prompt_tokens=tokens,
+            completion_tokens=completion.tokens,
+            text=text,
+            logprobs=(),  # scored later, if the row is kept
+            grade=grade,
+            truncated=completion.truncated,
+        )
         rows.append(row)
     return rows
 
