@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from rollouts_factory import GROUPS, gradient, make_batch, make_rollouts, make_table
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import FusedCausalLMOutput
@@ -21,6 +20,7 @@ from goniometer.objectives.offline_grpo import OfflineGRPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.rift import RIFT
 from goniometer.objectives.sft import SFT
+from tests.rollouts_factory import GROUPS, gradient, make_batch, make_rollouts, make_table
 
 ROLLOUTS = make_rollouts(GROUPS)
 LOGPROBS = make_table(ROLLOUTS, seed=1)

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 import torch
-from rollouts_factory import GROUPS, gradient, make_batch, make_rollouts
 
 import goniometer.objectives
 from goniometer.objectives import OBJECTIVES, AbstractObjective, Examples, Need, Unit, build
+from tests.rollouts_factory import GROUPS, gradient, make_batch, make_rollouts
 
 ROLLOUTS = make_rollouts(GROUPS)
 PROMPT_OF = [int(row.problem_id[1:]) for row in ROLLOUTS.rows]
@@ -111,6 +111,11 @@ def test_loss_units_and_metrics_are_sums_over_prompts(objective):
     assert whole.units == parts[0].units + parts[1].units
     for name, value in whole.metrics.items():
         assert value == pytest.approx(sum(part.metrics[name] for part in parts), rel=1e-12)
+
+
+def test_metrics_do_not_hide_the_sums_of_the_loop(objective):
+    reserved = {"loss", "units", "nll_right", "nll_wrong", "tokens_right", "tokens_wrong"}
+    assert not reserved & objective.loss(make_batch(objective, ROLLOUTS)).metrics.keys()
 
 
 @pytest.mark.parametrize("filler", [0.0, -3.0, 0.7])
