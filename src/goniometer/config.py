@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -73,7 +73,7 @@ class Training(Section):
     threads: Positive = Field(2, description="CPU threads: a setting, as sums depend on it")
 
     @model_validator(mode="after")
-    def _whole_micro_batches(self) -> Self:
+    def _whole_micro_batches(self) -> "Training":
         if self.prompts_per_step % self.micro_batches:
             raise ValueError("micro_batches must divide prompts_per_step")
         return self
@@ -128,7 +128,7 @@ class Study(Section):
     geometry: Geometry = Geometry()
 
     @model_validator(mode="after")
-    def _names_agree(self) -> Self:
+    def _names_agree(self) -> "Study":
         names = [arm.name for arm in self.arms]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:

@@ -7,7 +7,7 @@ so that equal inputs give equal bytes.
 
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -29,7 +29,7 @@ class Reading(Frozen):
     undefined: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
+    def _one_of_two(self) -> "Reading":
         if (self.value is None) == (self.undefined is None):
             raise ValueError("a reading has a value or a reason, and not both")
         return self

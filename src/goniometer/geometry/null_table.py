@@ -1,6 +1,7 @@
 """The nulls of a comparison: for every scope and measure, where unrelated updates fall."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from goniometer.geometry import MEASURES
-from goniometer.geometry.nulls import null_pairs
+from goniometer.geometry.nulls import Spectrum, null_pairs
 from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, band
@@ -24,8 +25,8 @@ def add_nulls(
 ) -> tuple[tuple[PairReadings, ...], dict[str, NullTable]]:
     """Give each pair its null group: pairs whose ranks agree at every module share one table.
 
-    The draws have the real shapes and ranks, and the energy of each module is the mean over the
-    runs of its share of their squared norm.
+    The draws have the real shapes and ranks; their spectrum is the mean over the runs and over
+    the modules of one shape, and the energy of a module is the mean over the runs of its share.
     """
     groups: dict[Ranks, str] = {}
     tables: dict[str, NullTable] = {}
@@ -81,7 +82,8 @@ def _columns(
     gaps = []
     for position in common:
         module: ModulePairs = readings.modules[position]
-        pool = _pool(kind, module.shape, ranks[position], readings.k, draws, seed)
+        spectra = _mean_spectra(module.shape, ranks[position], readings)
+        pool = _pool(kind, module.shape, spectra, readings.k, draws, seed)
         rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
         order = torch.from_numpy(rng.permutation(draws))
         for name in MEASURES:
@@ -92,10 +94,31 @@ def _columns(
     return Columns(stacked, torch.stack(gaps, 1), energy, energy)
 
 
+def _mean_spectra(
+    shape: tuple[int, int], ranks: tuple[int, int], readings: Readings
+) -> tuple[Spectrum, Spectrum]:
+    """Mean normalised spectrum of all updates of this shape and nominal rank, for each rank."""
+    found: dict[int, list[Float[Tensor, " r"]]] = {rank: [] for rank in ranks}
+    for module in readings.modules:
+        for run, rank in enumerate(module.nominal_ranks):
+            sigma = module.sigma[run]
+            if module.shape == shape and rank in found and sigma[0] > 0:
+                padded = torch.nn.functional.pad(sigma, (0, max(0, rank - len(sigma))))[:rank]
+                found[rank].append(padded / padded.norm())
+    first, second = (tuple(torch.stack(found[rank]).mean(0).tolist()) for rank in ranks)
+    return first, second
+
+
+@lru_cache(maxsize=64)
 def _pool(
-    kind: NullKind, shape: tuple[int, int], ranks: tuple[int, int], k: int, draws: int, seed: int
+    kind: NullKind,
+    shape: tuple[int, int],
+    spectra: tuple[Spectrum, Spectrum],
+    k: int,
+    draws: int,
+    seed: int,
 ) -> Mapping[str, Float[Tensor, " draw"]]:
-    pairs = null_pairs(kind, shape, ranks, k, draws, seed)
+    pairs = null_pairs(kind, shape, spectra, k, draws, seed)
     return {name: measure.of(pairs) for name, measure in MEASURES.items()} | {"gap": pairs.gap}
 
 

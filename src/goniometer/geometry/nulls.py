@@ -1,15 +1,18 @@
 """What a measure reads when two updates have nothing to do with each other, by simulation.
 
-Both nulls are isotropic: B and A are Gaussian. Trained inputs are not isotropic, so strangers'
-adapters can exceed them on the right side without sharing anything but their inputs.
+Both nulls keep the shapes, ranks and spectra of the real updates and draw the directions:
 
-- independent: B and A drawn anew for each run.
-- shared_A0: one A for both, B independent: what a common initialisation alone gives while A
-  stays where it started.
+- independent: left and right singular vectors are uniformly random frames.
+- shared_A0: the right singular vectors are random within one common r-dimensional row space,
+  that of a shared initial A: what the initialisation alone gives while A stays where it started.
 
-Draws are exact and cost r^3 whatever the module's size: the R factor of an m x r Gaussian is
-drawn by Bartlett's decomposition, and the overlap of two independent random r-frames in m
-dimensions is G R^-1 with R'R = G'G + W, G an r x r Gaussian and W Wishart of m - r degrees.
+They are isotropic. Real inputs are not, so strangers' adapters can exceed them on the right side
+without sharing anything but their inputs.
+
+A draw is exact and costs r^3 whatever the module's size. Two independent uniformly random frames
+of ra and rb vectors in R^m overlap as G R^-1 with R'R = G'G + W, where G is an ra x rb Gaussian
+and W a Wishart matrix of m - ra degrees, drawn by Bartlett's decomposition (Muirhead, Aspects of
+Multivariate Statistical Theory, 1982, theorem 3.2.14).
 """
 
 from functools import lru_cache
@@ -24,39 +27,35 @@ from goniometer.geometry.cosine import gap_of_spectra
 from goniometer.results import NullKind
 from goniometer.seeds import derive
 
-Array = np.ndarray
+Spectrum = tuple[float, ...]
 
 
 @lru_cache(maxsize=256)
 def null_pairs(
-    kind: NullKind, shape: tuple[int, int], ranks: tuple[int, int], k: int, draws: int, seed: int
+    kind: NullKind,
+    shape: tuple[int, int],
+    spectra: tuple[Spectrum, Spectrum],
+    k: int,
+    draws: int,
+    seed: int,
 ) -> PairBatch:
-    """Draw pairs of unrelated updates of a module with these ranks.
+    """Draw pairs of unrelated updates of a module with these singular values.
 
     Raises:
         ValueError: a shared A0 with two different ranks, which cannot be.
     """
-    (m, n), (ra, rb) = shape, ranks
+    (m, n), (ra, rb) = shape, (len(spectra[0]), len(spectra[1]))
     if kind == "shared_A0" and ra != rb:
         raise ValueError(f"no shared A0 at ranks {ra} and {rb}")
-    rng = np.random.default_rng(derive(seed, "null", kind, shape, ranks, draws))
-    RA_a = _gaussian_r(rng, n, ra, draws)
-    RA_b = RA_a if kind == "shared_A0" else _gaussian_r(rng, n, rb, draws)
-    _, sigma_a, Wa = _core(_gaussian_r(rng, m, ra, draws) @ RA_a.mT)
-    _, sigma_b, Wb = _core(_gaussian_r(rng, m, rb, draws) @ RA_b.mT)
-    # Rotating a random frame by its own core leaves it random: only a shared A keeps the rotation.
+    rng = np.random.default_rng(derive(seed, "null", kind, shape, ra, rb, draws))
     left = _frame_overlap(rng, m, ra, rb, draws)
-    right = Wa.mT @ Wb if kind == "shared_A0" else _frame_overlap(rng, n, ra, rb, draws)
+    right = _frame_overlap(rng, ra if kind == "shared_A0" else n, ra, rb, draws)
+    sigma_a, sigma_b = (
+        torch.tensor(spectrum, dtype=torch.float64).expand(draws, -1) for spectrum in spectra
+    )
     exact = torch.full((draws, k), torch.nan, dtype=torch.float64)
     gap = gap_of_spectra(sigma_a, sigma_b, left, right)
     return PairBatch(sigma_a, sigma_b, left, right, gap, exact, exact)
-
-
-def _core(
-    core: Float[Tensor, "draw r s"],
-) -> tuple[Float[Tensor, "draw r s"], Float[Tensor, "draw s"], Float[Tensor, "draw s s"]]:
-    u, s, vt = torch.linalg.svd(core, full_matrices=False)
-    return u, s, vt.mT
 
 
 def _gaussian_r(rng: np.random.Generator, m: int, r: int, draws: int) -> Float[Tensor, "draw s r"]:

@@ -1,6 +1,7 @@
 """Read a set of updates: every measure of every module, scope, run and pair."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -147,7 +148,7 @@ def _pair(
         for x, y in ((i, j), (j, i))
     ]
     state = _state(columns, bool(common))
-    reason = {"zero delta": "zero delta", "no common module": "no common module"}.get(state)
+    unreadable = state if state in ("zero delta", "no common module") else None
     wanted = {"union": everything, "intersection": common, **scopes}
     return PairReadings(
         a=names[i],
@@ -156,10 +157,7 @@ def _pair(
         null_group=None,
         only_a=only[0],
         only_b=only[1],
-        scopes={
-            name: _scope(columns, members, reason or "zero delta or numerical rank below k here")
-            for name, members in wanted.items()
-        },
+        scopes={name: _scope(columns, members, unreadable) for name, members in wanted.items()},
         verdict="not decided",
     )
 
@@ -176,7 +174,7 @@ def _state(columns: Columns, common: bool) -> str:
     return "identical" if distance <= IDENTICAL else "comparable"
 
 
-def _scope(columns: Columns, members: tuple[int, ...], reason: str) -> Scope:
+def _scope(columns: Columns, members: tuple[int, ...], unreadable: str | None) -> Scope:
     part = columns.at(members)
     share = min(
         float(some.sum() / whole.sum()) if whole.sum() > 0 else 0.0
@@ -184,8 +182,13 @@ def _scope(columns: Columns, members: tuple[int, ...], reason: str) -> Scope:
     )
     readings = {}
     for name, measure in MEASURES.items():
-        value = float(aggregate(measure, name, part)) if members else math.nan
-        readings[name] = Reading(value=value) if math.isfinite(value) else Reading(undefined=reason)
+        defined = members and not unreadable
+        value = float(aggregate(measure, name, part)) if defined else math.nan
+        readings[name] = (
+            Reading(value=value)
+            if math.isfinite(value)
+            else Reading(undefined=unreadable or "zero delta or numerical rank below k here")
+        )
     return Scope(modules=len(members), energy_share=share, readings=readings)
 
 
@@ -228,7 +231,7 @@ def _sizes(modules: Sequence[ModulePairs], run: int) -> dict[str, Reading]:
         if name != "norm":
             values = [float(of(sigma[None])) for sigma in spectra if sigma[0] > 0]
             readings[name] = (
-                Reading(value=float(torch.tensor(values).double().median()))
+                Reading(value=statistics.median(values))
                 if values
                 else Reading(undefined="zero delta")
             )

@@ -1,0 +1,125 @@
+"""The nulls: drawn in r^3, distributed as the plain simulation, at the values known in advance."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from goniometer.deltas import Delta, LowRank, Provenance
+from goniometer.geometry import MEASURES
+from goniometer.geometry.null_table import add_nulls
+from goniometer.geometry.nulls import null_pairs
+from goniometer.geometry.readings import read_pairs
+
+
+def decaying(r):
+    return tuple(2.0 / 1.3**i for i in range(r))
+
+
+def draw(kind, shape, r, k, draws=200, seed=0):
+    return null_pairs(kind, shape, (decaying(r), decaying(r)), k, draws, seed)
+
+
+def frame(m, r, generator):
+    """A uniformly random frame, the plain way."""
+    Q, R = torch.linalg.qr(torch.randn(m, r, generator=generator, dtype=torch.float64))
+    return Q * R.diagonal().sign()
+
+
+@pytest.mark.parametrize("kind", ["independent", "shared_A0"])
+def test_draws_are_distributed_as_whole_matrices_are(kind):
+    """Two routes: r x r draws, and m x n updates through the path of real ones."""
+    m, n, r, k, count = 18, 12, 4, 2, 300
+    generator = torch.Generator().manual_seed(1)
+    plain = {name: [] for name in MEASURES}
+    for _ in range(count):
+        A0 = frame(n, r, generator)
+        runs = {}
+        for name in "ab":
+            U = frame(m, r, generator)
+            V = A0 @ frame(r, r, generator) if kind == "shared_A0" else frame(n, r, generator)
+            update = LowRank(U * torch.tensor(decaying(r)).double(), V.T.contiguous(), 1.0)
+            runs[name] = Delta({"x": update}, Provenance("x", "test"))
+        values = read_pairs(runs, k=k).values
+        for name, column in plain.items():
+            column.append(float(values[name][0, 0]))
+    drawn = draw(kind, (m, n), r, k, draws=2000)
+    for name, measure in MEASURES.items():
+        p = stats.ks_2samp(plain[name], measure.of(drawn).tolist()).pvalue
+        assert p > 1e-4, name
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("independent", 1 / math.sqrt(4096 * 2560)), ("shared_A0", 1 / math.sqrt(4096 * 32))],
+)
+def test_cosine_of_unrelated_updates_has_mean_zero_and_the_known_spread(kind, expected):
+    cosines = MEASURES["cosine"].of(draw(kind, (4096, 2560), 32, 10, draws=2000))
+    assert float(cosines.std()) == pytest.approx(expected, rel=0.08)
+    assert abs(float(cosines.mean())) < 4 * expected / math.sqrt(2000)
+
+
+@pytest.mark.parametrize(
+    ("m", "top", "worst"), [(4096, 84.9, 89.7), (2560, 83.4, 89.7), (1024, 79.9, 89.7)]
+)
+def test_angles_between_random_subspaces_are_those_of_the_paper_notes(m, top, worst):
+    """paper.md: 84.9, 83.4 and 79.9 degrees; the 10th angle of chance is 89.6 to 89.8."""
+    draws = draw("independent", (m, 2560), 32, 10, draws=2000)
+    smallest = MEASURES["angle_left_smallest"].of(draws).mean()
+    assert float(smallest) == pytest.approx(top, abs=0.25)
+    assert float(MEASURES["angle_left_largest"].of(draws).median()) == pytest.approx(
+        worst, abs=0.15
+    )
+    overlap = MEASURES["overlap_left"].of(draws)
+    assert float(overlap.mean()) == pytest.approx(10 / m, rel=0.05)
+
+
+def test_a_shared_a0_alone_aligns_the_right_side():
+    """paper.md: about 26 degrees at r = 32, k = 10."""
+    draws = draw("shared_A0", (4096, 2560), 32, 10)
+    assert 22 < float(MEASURES["angle_right_smallest"].of(draws).median()) < 30
+    assert float(MEASURES["angle_left_smallest"].of(draws).median()) > 80
+    full = draw("shared_A0", (40, 24), 6, 6)
+    assert float(MEASURES["angle_right_largest"].of(full).max()) < 1e-4
+
+
+def test_share_outside_a_random_subspace_is_its_codimension():
+    draws = draw("independent", (40, 24), 6, 2, draws=4000)
+    for name, expected in (("left", 1 - 2 / 40), ("right", 1 - 2 / 24), ("joint", 1 - 4 / 960)):
+        mean = float(MEASURES[f"off_subspace_{name}"].of(draws).mean())
+        assert mean == pytest.approx(expected, abs=0.003), name
+
+
+def test_no_shared_a0_between_ranks():
+    with pytest.raises(ValueError, match="no shared A0"):
+        null_pairs("shared_A0", (40, 24), (decaying(6), decaying(4)), 2, 20, 0)
+
+
+def test_null_table_covers_unrelated_runs_and_repeats_itself():
+    """Bands hold 95 %: of 45 unrelated pairs about two fall outside, and no more than eight."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = {"layers.0.q_proj": (64, 32), "layers.1.q_proj": (64, 32)}
+    runs = {
+        f"run{i}": Delta(
+            {
+                name: LowRank(
+                    torch.randn(m, 4, generator=generator),
+                    torch.randn(4, n, generator=generator),
+                    1.0,
+                )
+                for name, (m, n) in shapes.items()
+            },
+            Provenance("x", "test"),
+        )
+        for i in range(10)
+    }
+    readings = read_pairs(runs, k=2)
+    pairs, tables = add_nulls(readings, draws=400, seed=5)
+    assert set(tables) == {"ranks 4 and 4"}
+    for name in ("cosine", "off_subspace_joint", "angle_left_smallest", "v1"):
+        band = tables["ranks 4 and 4"]["union"][name]["independent"]
+        values = [pair.scopes["union"].readings[name].value for pair in pairs]
+        assert sum(not band.low <= value <= band.high for value in values) <= 8, name
+    assert add_nulls(readings, draws=400, seed=5)[1] == tables
+    assert add_nulls(readings, draws=400, seed=6)[1] != tables
