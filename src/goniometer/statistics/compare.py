@@ -18,11 +18,12 @@ Verdict = Literal[
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Holm's step-down adjustment (Scand J Statist 6, 1979): family-wise, any dependence."""
-    from statsmodels.stats.multitest import multipletests
-
-    if not p_values:
-        return ()
-    return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return tuple(adjusted)
 
 
 def compare_all(runs: Mapping[str, Mapping[str, str]], margin: float) -> tuple[Paired, ...]:

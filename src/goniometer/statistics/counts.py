@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self, final
+from typing import final
 
 from goniometer.errors import GoniometerError
 
@@ -35,7 +35,7 @@ class Counts:
     @classmethod
     def of_grades(
         cls, name_a: str, grades_a: Mapping[str, str], name_b: str, grades_b: Mapping[str, str]
-    ) -> tuple[Self, int]:
+    ) -> tuple["Counts", int]:
         """Join two runs' grades on the problem id.
 
         Args:
