@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from scipy import stats
-from tiny_model import END, PAD, VOCABULARY, tiny_model, tiny_network, tiny_tokenizer
 from transformers import GenerationConfig
 
 from goniometer import deltas
@@ -21,6 +20,7 @@ from goniometer.model import (
     perturbed,
     token_logprobs,
 )
+from tests.tiny_model import END, PAD, VOCABULARY, tiny_model, tiny_network, tiny_tokenizer
 
 PROMPTS = [(3, 4, 5), (6,), (7, 8, 9, 10, 11)]
 COMPLETIONS = [(12, 1), (13, 14, 15, 1), ()]

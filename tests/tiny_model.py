@@ -9,9 +9,11 @@ from goniometer.model import LanguageModel
 VOCABULARY, PAD, END = 80, 0, 1
 
 
-def tiny_network(seed: int = 0, dtype: torch.dtype = torch.float64) -> Qwen3ForCausalLM:
+def tiny_network(
+    seed: int = 0, dtype: torch.dtype = torch.float64, words: int = VOCABULARY
+) -> Qwen3ForCausalLM:
     config = Qwen3Config(
-        vocab_size=VOCABULARY,
+        vocab_size=words,
         hidden_size=16,
         intermediate_size=24,
         num_hidden_layers=2,
@@ -42,5 +44,8 @@ def tiny_tokenizer(words: int = VOCABULARY) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
-def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float64) -> LanguageModel:
-    return LanguageModel(tiny_network(seed, dtype), tiny_tokenizer(), "tiny")
+def tiny_model(
+    seed: int = 0, dtype: torch.dtype = torch.float64, words: int = VOCABULARY
+) -> LanguageModel:
+    """Fewer words, shorter completions: the end token is about as likely as any other."""
+    return LanguageModel(tiny_network(seed, dtype, words), tiny_tokenizer(words), "tiny")

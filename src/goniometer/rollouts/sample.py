@@ -163,8 +163,9 @@ def _too_few(drawn: RolloutSet, wanted: int) -> GoniometerError:
     wrong = {row.problem_id for row in drawn.rows if row.wrong}
     ungraded = [row.grade for row in drawn.rows if isinstance(row.grade, Ungraded)]
     truncated = sum(row.truncated for row in drawn.rows)
-    if not right and not wrong and ungraded:
-        fix = f"nothing was graded: mend the grader ({ungraded[0].reason})"
+    if 2 * len(ungraded) > len(drawn.rows):
+        reason = ungraded[0].reason
+        fix = f"{len(ungraded)} of {len(drawn.rows)} rows are ungraded: mend the grader ({reason})"
     elif 2 * truncated > len(drawn.rows):
         fix = f"{truncated} of {len(drawn.rows)} rows are truncated: raise rollouts.max_new_tokens"
     elif not right:

@@ -16,7 +16,7 @@ Both have the fields of `Rollout`, one row (or line) a completion, rows of one p
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,7 +64,7 @@ class _Row(BaseModel):
     truncated: Annotated[bool, Field(description="true or false")]
 
     @model_validator(mode="after")
-    def _one_log_prob_a_token(self) -> Self:
+    def _one_log_prob_a_token(self) -> "_Row":
         if len(self.logprobs) != len(self.completion_tokens):
             counts = f"{len(self.logprobs)} logprobs, {len(self.completion_tokens)} tokens"
             raise ValueError(f"not one log-prob a completion token: {counts}")
