@@ -1,5 +1,6 @@
 """What a person sees in the terminal: progress on stderr, one table on stdout."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,9 +46,11 @@ class Bars:
     def task(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """Show a task; the value is a function that advances it."""
         task = self.progress.add_task(title, total=total)
+        started = time.monotonic()
         yield lambda count: self.progress.advance(task, count)
         self.progress.remove_task(task)
-        self.progress.console.print(f"[dim]done[/dim] {title}")
+        seconds = time.monotonic() - started
+        self.progress.console.print(f"{title} [dim]{seconds:.1f} s[/dim]", highlight=False)
 
 
 @contextmanager

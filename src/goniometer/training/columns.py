@@ -1,6 +1,8 @@
 """Constant columns: what objectives need to stand beside the log-probs that they train on."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from accelerate import Accelerator
@@ -23,6 +25,7 @@ def precompute(
     *,
     precision: Precision = "no",
     batch_size: int = 32,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Columns:
     """Compute the needed columns, once for all cells that train on these rollouts.
 
@@ -35,6 +38,7 @@ def precompute(
         needs: union of the `needs` of the objectives that will train on them.
         precision: as in the settings of the training.
         batch_size: rows scored at once.
+        advance: called with the number of rows after each batch.
     """
     columns: dict[Need, Sequence[Sequence[float]]] = {}
     if "behaviour" in needs:
@@ -71,3 +75,14 @@ def accelerator_for(network: nn.Module, precision: Precision) -> Accelerator:
         raise GoniometerError(
             f"Accelerate: {error}", key="training.precision", found=precision
         ) from None
+
+
+def write_columns(columns: Columns, folder: Path) -> None:
+    """Write each column as JSON, whose numbers are exact."""
+    for need, rows in columns.items():
+        (folder / f"{need}.json").write_text(json.dumps(rows))
+
+
+def read_columns(folder: Path, needs: Collection[Need]) -> Columns:
+    """Read back what `write_columns` wrote."""
+    return {need: json.loads((folder / f"{need}.json").read_text()) for need in needs}
