@@ -1,0 +1,112 @@
+"""The claims of arXiv 2606.23740 as predicates on a study's results. No torch.
+
+evidence.py    finds cells, pairs, floors and nulls; how parts of a claim become its verdict
+directions.py  claims about directions and sizes; scores.py about accuracies
+
+Cells are found by objective and options, at one learning rate; their names are the user's. A
+claim holds where every part of it is shown, does not hold where one part is refuted, and is not
+measured otherwise, with the numbers or the reason in `found`. No claim holds because a difference
+is not significant, and none is decided without its seed floor. The rule of each claim, with its
+tolerances, is the docstring of its function.
+
+To add a claim: write such a function and add its line to CLAIMS.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from goniometer.claims import directions, scores
+from goniometer.claims.evidence import Evidence, Finding, NotMeasuredError
+from goniometer.results import Claim, Results
+
+
+@final
+@dataclass(frozen=True)
+class Row:
+    """One claim: its number in the reference, what it says, what was printed, how it is tried."""
+
+    number: int
+    claim: str
+    printed: str
+    rule: Callable[[Evidence], Finding]
+
+
+def _needs(what: str) -> Callable[[Evidence], Finding]:
+    def rule(_: Evidence) -> Finding:
+        raise NotMeasuredError(f"needs {what}, which this version does not measure")
+
+    return rule
+
+
+CLAIMS: tuple[Row, ...] = (
+    Row(1, "SFT, RFT and RIFT are colinear", "cosine .977 / .967 / .969", directions.colinear),
+    Row(
+        2, "SFT, RFT, RIFT, DFT and Offline GRPO score alike",
+        "GSM8K 87.3 to 88.2 %, McNemar p >= .15", scores.alike,
+    ),
+    Row(
+        3, "DFT diverges more than any reward-weighted method on the same data",
+        "cosine .572 to SFT, .536 to RIFT; Offline GRPO .74", directions.dft_diverges,
+    ),
+    Row(
+        4, "Offline GRPO adds an orthogonal component, more in late layers",
+        "cosine .74; off-direction .67, middle about .55, last five layers .79 to .86",
+        directions.grpo_adds_late,
+    ),
+    Row(
+        5, "Offline GRPO stays in SFT's basin", "losses monotone along the segment",
+        _needs("the loss along a path between two runs"),
+    ),
+    Row(
+        6, "DPO is near-orthogonal, of higher rank, smaller",
+        "cosine .057 to .065; effective rank 24.5 against about 16; norm 13x smaller, at lr / 10",
+        directions.dpo_apart,
+    ),
+    Row(
+        7, "DPO is behind a barrier", "RIFT to DPO 3.82, 7.06, 8.64",
+        _needs("the loss along a path between two runs"),
+    ),
+    Row(
+        8, "late-layer CKA collapses for DPO",
+        "about .93 falls to about .45 from layer 25; SFT to RIFT above .99",
+        _needs("the similarity of activations"),
+    ),
+    Row(
+        9, "input directions agree, output directions differ",
+        "v1 .94 to 1.00 without DPO, .66 to .70 with; u1 .97 / .79 / .65 / .11",
+        directions.inputs_agree,
+    ),
+    Row(
+        10, "a seed rotates the update more than the loss does, on the input side only",
+        "two seeds: cosine .07 to .36, u1 .99, v1 .07, no barrier", directions.seed_rotates,
+    ),
+    Row(
+        11, "a learning rate rotates as well as scales", "10x: cosine about .55, norm about 3x",
+        directions.rate_rotates,
+    ),
+    Row(
+        12, "DPO scores highest",
+        "GSM8K 93.5 %; measured again 94.2 %, SFT 87.6 %, base 94.0 %", scores.dpo_highest,
+    ),
+)  # fmt: skip
+
+
+def judge(results: Results) -> tuple[Claim, ...]:
+    """Try every claim on the results of a study, in the order of the table."""
+    return tuple(_judge(row, Evidence(results)) for row in CLAIMS)
+
+
+def _judge(row: Row, evidence: Evidence) -> Claim:
+    try:
+        finding = row.rule(evidence)
+        open_ = "undecided: " if finding.verdict == "not measured" else ""
+        verdict, found = finding.verdict, open_ + finding.found
+    except NotMeasuredError as reason:
+        verdict, found = "not measured", str(reason)
+    return Claim(
+        number=row.number, claim=row.claim, printed=row.printed, found=found, verdict=verdict
+    )
+
+
+__all__ = ["CLAIMS", "Row", "judge"]
