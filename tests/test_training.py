@@ -20,6 +20,7 @@ from goniometer.objectives.dpo import DPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.sft import SFT
 from goniometer.training import attach, detach, precompute, save, train
+from goniometer.training.columns import read_columns, write_columns
 from goniometer.training.loop import data_order, learning_rate_factor
 from tests.rollouts_factory import GROUPS, make_rollouts
 from tests.tiny_model import PAD, tiny_network, tiny_tokenizer
@@ -436,6 +437,19 @@ def test_reference_is_the_bases_own_log_probs_and_behaviour_the_rollouts():
         alone, _ = token_logprobs(network, [row.prompt_tokens], [row.completion_tokens], PAD)
         assert values == pytest.approx(alone[0].tolist(), rel=1e-12)
     assert precompute(model, ROLLOUTS, set()) == {}
+
+
+def test_columns_come_back_from_files_to_the_bit(tmp_path):
+    done = []
+    needs = {"reference", "behaviour"}
+    model = make_model(make_network())
+    columns = precompute(model, ROLLOUTS, needs, batch_size=50, advance=done.append)
+    assert sum(done) == len(ROLLOUTS.rows)
+    write_columns(columns, tmp_path)
+    read = read_columns(tmp_path, needs)
+    assert read.keys() == needs
+    for need in needs:
+        assert [tuple(row) for row in read[need]] == columns[need]
 
 
 def test_bf16_trains_near_float32(monkeypatch):

@@ -50,7 +50,7 @@ def precompute(
                 [row.prompt_tokens for row in rollouts.rows],
                 [row.completion_tokens for row in rollouts.rows],
                 batch_size=batch_size,
-                advance=lambda _: None,
+                advance=advance,
             )
     return columns
 
