@@ -290,6 +290,14 @@ def test_cells_are_found_by_what_they_train():
     assert "no trained arm of sft" in tried(world, 3)[1]
 
 
+def test_the_arm_of_a_claim_is_the_one_at_the_learning_rate_of_sft():
+    world = World()
+    world.cells = {"preferred": {"learning_rate": 1e-4}, "preferred, slow": {"learning_rate": 1e-3}}
+    assert tried(world, 6)[1].startswith("undecided: preferred, slow: cosine .050, rank x 1,")
+    world.cells["preferred, slow"] = {"learning_rate": 2e-3}
+    assert tried(world, 6)[1] == "no arm of dpo at the learning rate of sft, 0.001"
+
+
 def test_an_undefined_reading_and_a_missing_pair_are_reasons():
     world = World()
     world.v1["everything", "filtered"] = NAN

@@ -20,10 +20,7 @@ def score(counts: Counts, difference: float) -> float:
     b, c, n, d = counts.only_a, counts.only_b, counts.n, difference
     numerator = b - c - n * d
     half_b = (-b - c + (2 * n - b + c) * d) / 2
-    product = 2 * n * -c * d * (1 - d)
-    root = math.sqrt(max(0.0, half_b * half_b - product))
-    # Of the two forms of the larger root, the one without a difference of near-equal numbers.
-    q = (root - half_b) / (2 * n) if half_b <= 0 else c * d * (1 - d) / (root + half_b)
+    q = (math.sqrt(max(0.0, half_b**2 + 2 * n * c * d * (1 - d))) - half_b) / (2 * n)
     variance = n * (2 * q + d * (1 - d))
     if variance > 0:
         return numerator / math.sqrt(variance)
