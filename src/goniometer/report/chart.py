@@ -1,0 +1,74 @@
+"""A chart: which specification draws it, with which data and signals.
+
+Small multiples share one specification. It is written with Altair, compiled to Vega once, and
+each of its charts fills in its own data, signals and height, here for figures and in report.js
+for the page: 75 charts are then 9 specifications, and neither Python nor the browser compiles
+the same thing again and again.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import altair as alt
+from altair.utils.schemapi import debug_mode
+
+from goniometer.report.theme import CONFIG, Spec, in_light
+
+Row = dict[str, Any]
+
+
+@final
+@dataclass(frozen=True)
+class Chart:
+    """One drawing. `base` names its specification; `data` and `signals` are filled into it."""
+
+    base: str
+    description: str
+    height: int
+    data: dict[str, list[Row]]
+    signals: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Let Altair skip its schema: that costs more than all else; the tests check each spec."""
+    with debug_mode(False):
+        yield
+
+
+def spec(chart: alt.LayerChart, signals: tuple[str, ...] = (), **properties: Any) -> Spec:
+    """A specification that fills its container, with the signals that its charts set."""
+    params = [alt.param(name=name, value=None) for name in signals]
+    sized = chart.add_params(*params).properties(width="container", height=100, **properties)
+    found: Spec = sized.to_dict(validate=False)
+    return {**found, "config": CONFIG}
+
+
+def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
+    """Each Vega-Lite specification as Vega."""
+    import vl_convert
+
+    return {name: vl_convert.vegalite_to_vega(base) for name, base in bases.items()}
+
+
+def filled(vega: Spec, chart: Chart, width: int) -> Spec:
+    """The Vega specification of one chart at a fixed width and in light colours, for a figure."""
+    whole = copy.deepcopy(vega) | {"height": chart.height}
+    for signal in whole["signals"]:
+        if signal["name"] == "width":
+            signal.clear()
+            signal.update(name="width", value=width)
+        elif signal["name"] in chart.signals:
+            signal["value"] = chart.signals[signal["name"]]
+    for table in whole["data"]:
+        if table["name"] in chart.data:
+            table["values"] = chart.data[table["name"]]
+    return in_light(whole)
+
+
+def rounded(value: float | None, digits: int = 5) -> float | None:
+    """A number as charts carry it: short, so that a page of thousands stays small."""
+    return None if value is None else float(f"{value:.{digits}g}")

@@ -1,0 +1,142 @@
+"""The charts of accuracy: runs with Wilson intervals, differences with the margin."""
+
+import math
+from collections.abc import Sequence
+
+import altair as alt
+
+from goniometer.report import notation
+from goniometer.report.chart import Chart, rounded, spec
+from goniometer.report.index import Index
+from goniometer.report.theme import Spec, var
+from goniometer.results import Accuracy, Paired
+
+ROW = 24
+PAIR_ROW = 20
+MOST_ROOM = 150
+
+
+def names_axis(field: str) -> alt.Y:
+    """Runs or pairs down the left, in the order of the data; the signal `room` is their width."""
+    room = {"minExtent": alt.expr("room"), "maxExtent": alt.expr("room")}
+    axis = alt.Axis(labelLimit=MOST_ROOM, labelFontSize=12, labelColor=var("ink"), **room)
+    return alt.Y(f"{field}:N", title=None, sort=None, axis=axis)
+
+
+def room(names: Sequence[str]) -> int:
+    """Pixels that the longest of these names takes, as far as there is room."""
+    return min(MOST_ROOM, math.ceil(10 + 6.8 * max(map(len, names), default=0)))
+
+
+def ringed(dots: alt.Chart, **encoding: object) -> alt.Chart:
+    """Points in a run's colour (field c), filled or hollow (field fill)."""
+    return dots.mark_point(size=58, opacity=1, strokeWidth=2).encode(
+        stroke=alt.Stroke("c:N", scale=None), fill=alt.Fill("fill:N", scale=None), **encoding
+    )
+
+
+def accuracies_spec() -> Spec:
+    """Dots with intervals; the base's interval is shaded through all rows."""
+    y = names_axis("run")
+    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    axis = alt.Axis(grid=True, format=".3~p", tickCount=5)
+    title = "accuracy, Wilson 95 % interval"
+    x = alt.X("x:Q", title=title, scale=scale, axis=axis)
+    tooltip = [
+        alt.Tooltip("run:N"),
+        alt.Tooltip("t:N", title="accuracy"),
+        alt.Tooltip("lo:Q", title="low"),
+        alt.Tooltip("hi:Q", title="high"),
+        alt.Tooltip("n:Q", title="problems"),
+    ]
+    runs = alt.Chart(alt.NamedData("runs"))
+    base = alt.Chart(alt.NamedData("base"))
+    colour = alt.Color("c:N", scale=None)
+    values = runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12)
+    chart = alt.layer(
+        base.mark_rect(color=var("shared"), opacity=0.5).encode(x=alt.X("lo:Q").title(title), x2="hi:Q"),
+        base.mark_rule(color=var("muted"), strokeDash=[3, 3]).encode(x=x),
+        runs.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("lo:Q").title(title), x2="hi:Q", color=colour),
+        ringed(runs, y=y, x=x, tooltip=tooltip),
+        values.encode(y=y, text="t:N"),
+    )
+    return spec(chart, ("low", "high", "room")) | {"padding": {"left": 2, "right": 56, "top": 4, "bottom": 2}}
+
+
+def accuracies(index: Index, found: Sequence[Accuracy]) -> Chart:
+    """Accuracy of each run; the first is the base."""
+    base = found[0].run
+    rows = [
+        {
+            "run": a.run,
+            "x": rounded(a.accuracy),
+            "lo": rounded(a.low),
+            "hi": rounded(a.high),
+            "t": notation.percent(a.accuracy),
+            "n": a.n,
+            "c": var("ink") if a.run == base else index.colour(a.run),
+            "fill": var("ink") if a.run == base else index.fill(a.run),
+        }
+        for a in found
+    ]
+    low, high = min(a.low for a in found), max(a.high for a in found)
+    edge = 0.04 * (high - low)
+    signals = {"low": max(0.0, low - edge), "high": min(1.0, high + edge)}
+    signals["room"] = room([a.run for a in found])
+    description = "Accuracy of each run with its Wilson interval, the base first."
+    data = {"runs": rows, "base": rows[:1]}
+    return Chart("accuracies", description, ROW * len(rows), data, signals)
+
+
+def forest_spec() -> Spec:
+    """Differences with intervals over the shaded margin, in percentage points."""
+    y = names_axis("pair")
+    scale = alt.Scale(domain=[alt.expr("-reach"), alt.expr("reach")], nice=False)
+    title = "points, Tango 95 % interval"
+    x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
+    tooltip = [
+        alt.Tooltip("pair:N"),
+        alt.Tooltip("x:Q", title="points"),
+        alt.Tooltip("lo:Q", title="low"),
+        alt.Tooltip("hi:Q", title="high"),
+        alt.Tooltip("p:N", title="Holm p of a difference"),
+        alt.Tooltip("need:N", title="smallest margin"),
+    ]
+    pairs = alt.Chart(alt.NamedData("pairs"))
+    margin = alt.Chart(alt.NamedData("margin"))
+    ends = {"x": alt.X("lo:Q").title(title), "x2": alt.X2("hi:Q")}
+    chart = alt.layer(
+        margin.mark_rect(color=var("accent"), opacity=0.16).encode(**ends),
+        margin.mark_rule(color=var("axis")).encode(x=x),
+        pairs.mark_rule(strokeWidth=1.5, color=var("ink")).encode(y=y, **ends),
+        pairs.mark_circle(size=40, opacity=1, color=var("ink")).encode(y=y, x=x, tooltip=tooltip),
+    )
+    return spec(chart, ("reach", "room"))
+
+
+def difference(pair: Paired) -> str:
+    """The pair as its difference: first minus second."""
+    return f"{pair.a} {notation.MINUS} {pair.b}"
+
+
+def forest(found: Sequence[Paired], reach: float, room: int) -> Chart:
+    """Differences in accuracy of pairs.
+
+    All forests of a page share `reach`, the end of the axis in points, and the `room` for names.
+    """
+    rows = [
+        {
+            "pair": difference(p),
+            "x": rounded(100 * p.difference, 3),
+            "lo": rounded(100 * p.low, 3),
+            "hi": rounded(100 * p.high, 3),
+            "p": notation.p_value(p.p_holm),
+            "need": notation.fixed(100 * p.smallest_margin, 1),
+        }
+        for p in found
+    ]
+    margin = 100 * found[0].margin
+    data = {"pairs": rows, "margin": [{"lo": -margin, "x": 0, "hi": margin}]}
+    signals = {"reach": reach, "room": room}
+    description = f"Differences in accuracy: {found[0].verdict}."
+    return Chart("forest", description, PAIR_ROW * len(rows), data, signals)

@@ -1,0 +1,136 @@
+"""The charts of training: loss and gradient norm by step, and held-out likelihood."""
+
+import math
+from collections.abc import Sequence
+
+import altair as alt
+
+from goniometer.report import notation
+from goniometer.report.chart import Chart, Row, rounded, spec
+from goniometer.report.charts_study import ROW, names_axis, ringed, room
+from goniometer.report.index import Index
+from goniometer.report.theme import Spec, var
+from goniometer.results import Cell
+
+EXTENT = 30  # pixels for the numbers of an axis, so that plots align
+MOST_POINTS = 240  # of a curve; longer ones are drawn as means of equal stretches of steps
+SIGNALS = ("steps", "colour", "heading")
+
+
+def loss_spec() -> Spec:
+    """Loss by step on the run's own scale."""
+    return _curve("y", alt.Scale(zero=False), 600, 12, labels=False)
+
+
+def norm_spec() -> Spec:
+    """Gradient norm by step on one logarithmic scale for all runs, the clip dashed."""
+    limits = alt.Scale(type="log", domain=[alt.expr("low"), alt.expr("high")], nice=False)
+    return _curve("y", limits, "normal", 11, labels=True)
+
+
+def _curve(field: str, scale: alt.Scale, weight: object, size: int, *, labels: bool) -> Spec:
+    reach = alt.Scale(domain=[0, alt.expr("steps")], nice=False)
+    axis = alt.Axis(tickCount=4, labels=labels, labelFlush=True)
+    x = alt.X("x:Q", title="step" if labels else None, scale=reach, axis=axis)
+    extent = {"minExtent": EXTENT, "maxExtent": EXTENT}
+    ticks = {"values": alt.expr("ticks")} if labels else {"tickCount": 3}
+    axis_y = alt.Axis(grid=True, **extent, **ticks)
+    y = alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis_y)
+    tooltip = [alt.Tooltip("x:Q", title="step"), alt.Tooltip("y:Q", title="value")]
+    line = alt.Chart(alt.NamedData("curve")).mark_line(
+        strokeWidth=1.3, color=alt.expr("colour"), clip=True
+    )
+    layers = [line.encode(x=x, y=y, tooltip=tooltip)]
+    if labels:
+        clip = alt.Chart(alt.NamedData("clip"))
+        layers.append(clip.mark_rule(strokeDash=[4, 3], color=var("muted")).encode(y=y))
+    title = alt.TitleParams(alt.expr("heading"), fontWeight=weight, fontSize=size)
+    signals = (*SIGNALS, "low", "high", "ticks") if labels else SIGNALS
+    return spec(alt.layer(*layers), signals, title=title)
+
+
+def loss(index: Index, cell: Cell) -> Chart:
+    """Loss of one run."""
+    signals = {
+        "steps": cell.steps,
+        "colour": index.colour(cell.name),
+        "heading": f"{cell.name}: loss per {cell.unit.removesuffix('s')}",
+    }
+    return Chart("loss", f"Loss of {cell.name} by step.", 84, {"curve": thinned(cell.losses)}, signals)
+
+
+def norm(index: Index, cell: Cell, clip: float | None, limits: tuple[float, float]) -> Chart:
+    """Gradient norm of one run before clipping; `limits` end the axis of all runs."""
+    clipped = notation.percent(cell.clipped, 0)
+    signals = {
+        "steps": cell.steps,
+        "colour": index.colour(cell.name),
+        "heading": f"gradient norm, {clipped} of steps clipped",
+        "low": limits[0],
+        "high": limits[1],
+        "ticks": decades(*limits),
+    }
+    data = {
+        "curve": thinned([max(value, limits[0]) for value in cell.gradient_norms]),
+        "clip": [] if clip is None else [{"y": clip}],
+    }
+    return Chart("norm", f"Gradient norm of {cell.name} by step.", 62, data, signals)
+
+
+def decades(low: float, high: float) -> list[float]:
+    """At least two round ticks of a logarithmic axis: powers of ten, or 1, 2 and 5 of each."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) > 1:
+            return inside
+    return [low, high]
+
+
+def thinned(values: Sequence[float]) -> list[Row]:
+    """A curve of at most MOST_POINTS points, each the mean of as many steps, at its first step."""
+    stride = max(1, -(-len(values) // MOST_POINTS))
+    parts = [(start, values[start : start + stride]) for start in range(0, len(values), stride)]
+    return [{"x": start + 1, "y": rounded(sum(part) / len(part), 4)} for start, part in parts]
+
+
+def held_out_spec() -> Spec:
+    """From the base's NLL (tick) to the run's (dot)."""
+    y = names_axis("run")
+    title, axis = "nats a token", alt.Axis(grid=True, tickCount=6)
+    x = alt.X("x:Q", title=title, scale=alt.Scale(zero=False), axis=axis)
+    tooltip = [
+        alt.Tooltip("run:N"),
+        alt.Tooltip("k:N", title="on"),
+        alt.Tooltip("base:Q", title="base"),
+        alt.Tooltip("x:Q", title="run's NLL"),
+    ]
+    rows = alt.Chart(alt.NamedData("rows"))
+    way = {"x": alt.X("base:Q").title(title), "x2": alt.X2("x:Q")}
+    chart = alt.layer(
+        rows.mark_rule(strokeWidth=1.5).encode(y=y, color=alt.Color("c:N", scale=None), **way),
+        rows.mark_tick(thickness=2, size=14, color=var("muted")).encode(y=y, x=way["x"]),
+        ringed(rows, y=y, x=x, tooltip=tooltip),
+        rows.transform_filter("datum.x === null && datum.k === 'right rows'")
+        .mark_text(align="left", x=4, color=var("muted"), text="not measured")
+        .encode(y=y),
+    )
+    return spec(chart, ("room",))
+
+
+def held_out(index: Index) -> Chart:
+    """NLL of held-out completions, right (filled) and wrong (hollow), of every run."""
+    rows: list[Row] = []
+    for cell in index.cells:
+        for kind, base, tuned in (
+            ("right rows", cell.nll_right_base, cell.nll_right),
+            ("wrong rows", cell.nll_wrong_base, cell.nll_wrong),
+        ):
+            colour = index.colour(cell.name)
+            row = {"run": cell.name, "k": kind, "base": rounded(base), "x": rounded(tuned)}
+            fill = colour if kind == "right rows" else var("ground")
+            rows.append(row | {"c": colour, "fill": fill})
+    names = list(dict.fromkeys(row["run"] for row in rows))
+    description = "Held-out NLL of each run against the base, on right and on wrong rows."
+    return Chart("held-out", description, ROW * len(names), {"rows": rows}, {"room": room(names)})

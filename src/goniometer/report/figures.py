@@ -1,0 +1,68 @@
+"""Figures that leave the page: SVG and PNG files in light colours."""
+
+import re
+from pathlib import Path
+
+from goniometer.report.chart import Chart, filled
+from goniometer.report.page import Page
+from goniometer.report.theme import LIGHT
+
+GAP = 14
+_SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
+
+
+def draw(page: Page, folder: Path, *, png: bool) -> None:
+    """Write figures/*.svg, with `png` also *.png; grids of small multiples are one figure each."""
+    import vl_convert
+
+    folder.mkdir(exist_ok=True)
+    for name, (charts, columns, width) in plan(page).items():
+        drawn = [
+            vl_convert.vega_to_svg(filled(page.bases[chart.base], chart, width)) for chart in charts
+        ]
+        svg = tiled(drawn, columns)
+        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        if png:
+            (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2))
+
+
+def plan(page: Page) -> dict[str, tuple[list[Chart], int, int]]:
+    """Each figure: its charts, how many stand in a row, and the width of one."""
+    charts = page.charts
+    widths = {"ruler": 640, "matrix": 64 * len(page.index.names) + 140}
+    widths |= {"accuracies": 640, "held-out": 640}
+    found = {name: ([charts[name]], 1, width) for name, width in widths.items() if name in charts}
+    for name, columns in (("reference", 4), ("layers", 3), ("projections", 3), ("sizes", 4)):
+        if page.grids.get(name):
+            found[name] = ([charts[chart] for chart in page.grids[name]], columns, 900 // columns)
+    if page.forests:
+        found["forest"] = ([charts[chart] for _, chart, _ in page.forests], 1, 640)
+    if page.curves:
+        columns = min(4, len(page.curves))
+        rows = [page.curves[i : i + columns] for i in range(0, len(page.curves), columns)]
+        order = [pair[kind] for row in rows for kind in (0, 1) for pair in row]
+        found["training"] = ([charts[chart] for chart in order], columns, 900 // columns)
+    return found
+
+
+def tiled(drawings: list[str], columns: int) -> str:
+    """Drawings as one SVG, left to right, top to bottom, each row as high as its highest."""
+    sizes = []
+    for drawing in drawings:
+        match = _SIZE.match(drawing)
+        if match is None:
+            raise ValueError("a drawing without a size")
+        sizes.append((float(match[1]), float(match[2])))
+    parts, top, right = [], 0.0, 0.0
+    for start in range(0, len(drawings), columns):
+        left = 0.0
+        row = range(start, min(start + columns, len(drawings)))
+        for i in row:
+            parts.append(drawings[i].replace("<svg ", f'<svg x="{left:g}" y="{top:g}" ', 1))
+            left += sizes[i][0] + GAP
+        right = max(right, left - GAP)
+        top += max(sizes[i][1] for i in row) + GAP
+    size = f'width="{right:g}" height="{top - GAP:g}"'
+    ground = f'<rect width="100%" height="100%" fill="{LIGHT["ground"]}"/>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {right:g} {top - GAP:g}">'
+    return "\n".join([head, ground, *parts, "</svg>\n"])

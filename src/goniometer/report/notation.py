@@ -1,0 +1,92 @@
+"""How numbers, intervals and states are written, the same everywhere in a report."""
+
+from typing import Literal
+
+from goniometer.results import Band, PairReadings, Reading
+
+Unit = Literal["", "degrees", "share"]
+MINUS = "\u2212"
+NONE = "\u2013"
+_DECIMALS: dict[Unit, int] = {"": 3, "degrees": 1, "share": 3}
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A decimal number with a true minus sign; no minus before a zero.
+
+    A magnitude that is below 1 but would be written as 1 is written as 0.99.. instead, so that
+    exactly 1 is never claimed for what is not.
+    """
+    text = f"{value:.{decimals}f}"
+    if abs(value) < 1 and float(text) in (1.0, -1.0):
+        text = text[: -len("1.") - decimals] + "0." + "9" * decimals
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to some significant digits, without an exponent where that is readable."""
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", MINUS)
+
+
+def in_unit(value: float, unit: Unit) -> str:
+    """A value of a measure: degrees to one decimal, all else to three."""
+    return fixed(value, _DECIMALS[unit]) + ("\u00b0" if unit == "degrees" else "")
+
+
+def reading(found: Reading | None, unit: Unit = "") -> str:
+    """A reading's value; `undefined` where there is none (its reason goes beside it)."""
+    if found is None:
+        return NONE
+    return "undefined" if found.value is None else in_unit(found.value, unit)
+
+
+def span(low: float, high: float, unit: Unit = "") -> str:
+    """An interval in words: `0.93 to 0.96`, one number where both ends are written alike."""
+    ends = in_unit(low, unit), in_unit(high, unit)
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def band(found: Band | None, unit: Unit = "") -> str:
+    """The central 95 % of a null."""
+    return NONE if found is None else span(found.low, found.high, unit)
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share as a percentage."""
+    return f"{fixed(100 * share, decimals)}\u00a0%"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, signed."""
+    text = fixed(100 * difference, 1)
+    return f"+{text}" if difference > 0 and text != "0.0" else text
+
+
+def p_value(p: float) -> str:
+    """A p value to three decimals, never 0."""
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 pair`, `3 pairs`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: list[str], conjunction: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+
+
+def state(pair: PairReadings) -> str:
+    """A pair's state in one short word, for a cell of the matrix; empty where it has a number."""
+    return {
+        "comparable": "",
+        "identical": "same",
+        "zero delta": "zero",
+        "no common module": "none",
+    }[pair.state]

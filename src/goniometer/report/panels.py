@@ -1,0 +1,153 @@
+"""Which small multiples a report has: by run, by measure of one pair, and the sizes of each run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from goniometer.report.chart import Row
+from goniometer.report.charts_depth import (
+    Panel,
+    floor_rows,
+    limits,
+    line,
+    null_rows,
+    readings,
+)
+from goniometer.report.index import Index, cosine
+from goniometer.results import PairReadings
+
+# Readings that the menus may carry, in pairs times scopes: about 0.7 MB of the page's 2 MB.
+MOST_CELLS = 6000
+MOST_RUNS = 24
+SIZES = ("norm", "effective_rank", "participation_ratio", "stable_rank")
+
+# Panels of one pair, three a row: title, then the lines as (measure, name).
+PAIR_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("Cosine", (("cosine", "cosine"),)),
+    ("Top left direction, |u1·u1'|", (("u1", "|u1·u1'|"),)),
+    ("Top right direction, |v1·v1'|", (("v1", "|v1·v1'|"),)),
+    *(
+        (f"{which.capitalize()} {side} angle (°)", ((f"angle_{side}_{which}", f"{which} {side} angle"),))
+        for side in ("left", "right")
+        for which in ("smallest", "median", "largest")
+    ),
+    *(
+        (
+            f"Energy outside, {side} (share)",
+            (
+                (f"off_subspace_{side}", "second outside first"),
+                (f"off_subspace_{side}_reverse", "first outside second"),
+            ),
+        )
+        for side in ("left", "right", "joint")
+    ),
+)
+
+
+@final
+@dataclass(frozen=True)
+class Grid:
+    """Panels under one menu: its choices in words, and the one that is shown first."""
+
+    panels: tuple[Panel, ...]
+    choices: tuple[str, ...]
+    first: int
+    left_out: int = 0  # choices that the page has no room for
+
+
+def axis(index: Index, kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Labels and scopes of the layers or of the projections."""
+    comparison = index.comparison
+    layers = tuple(str(layer) for layer in comparison.layers)
+    names = layers if kind == "layer" else comparison.projections
+    short = tuple(name.removesuffix("_proj") for name in names)
+    labels = short if len(set(short)) == len(names) else names
+    return labels, tuple(f"{kind}.{name}" for name in names)
+
+
+def cosines_by_run(index: Index) -> Grid:
+    """One panel a run: its cosine by layer to the run of the menu."""
+    runs = (*index.arms, *(name for name in index.names if name not in index.arms))[:MOST_RUNS]
+    labels, scopes = axis(index, "layer")
+    floors = floor_rows(index, scopes, "cosine")
+    panels = []
+    for run in runs:
+        rows: list[Row] = []
+        groups: list[str | None] = []
+        for choice, other in enumerate(runs):
+            pair = index.pair(run, other)
+            groups.append(pair.null_group if pair else None)
+            rows.append(line(choice, 0, readings(pair, scopes, "cosine")))
+            if run == other:
+                rows[-1]["n"] = ["the run itself"]
+        bands = null_rows(index, groups, scopes, "cosine") + floors
+        own = [limits(index, "cosine", rows + bands)]
+        colour = index.colour(run)
+        panels.append(Panel(run, "layer", labels, ("cosine",), rows, own, bands, groups, colour))
+    lowest = min((panel.limits[0][0] for panel in panels), default=0.0)
+    alike = tuple(replace(panel, limits=[(lowest, 1.0)]) for panel in panels)
+    return Grid(alike, runs, 0, len(index.names) - len(runs))
+
+
+def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
+    """The pairs that a menu offers: of arms first, as many as the page has room for."""
+    arms = {(pair.a, pair.b) for pair in index.arm_pairs}
+    ordered = sorted(index.comparison.pairs, key=lambda pair: (pair.a, pair.b) not in arms)
+    width = len(index.comparison.layers) + len(index.comparison.projections)
+    return tuple(ordered[: MOST_CELLS // max(width, 1)])
+
+
+def most_different(pairs: Sequence[PairReadings]) -> PairReadings | None:
+    """The pair of lowest cosine."""
+    defined = [pair for pair in pairs if cosine(pair) is not None]
+    return min(defined, key=lambda pair: cosine(pair) or 0.0, default=None)
+
+
+def measures_of_pair(index: Index, kind: str) -> Grid:
+    """One panel a measure, by layer or by projection, for the pair of the menu."""
+    labels, scopes = axis(index, kind)
+    pairs = menu_pairs(index)
+    groups = [pair.null_group for pair in pairs]
+    panels = []
+    for heading, lines in PAIR_PANELS:
+        present = [(key, name) for key, name in lines if key in index.comparison.measures]
+        if not present:
+            continue
+        rows = [
+            line(choice, place, readings(pair, scopes, key))
+            for choice, pair in enumerate(pairs)
+            for place, (key, _) in enumerate(present)
+        ]
+        first = present[0][0]
+        bands = null_rows(index, groups, scopes, first) + floor_rows(index, scopes, first)
+        own = [limits(index, first, rows + bands)]
+        names = tuple(name for _, name in present)
+        panels.append(Panel(heading, kind, labels, names, rows, own, bands, groups))
+    choices = tuple(f"{pair.a} and {pair.b}" for pair in pairs)
+    shown = most_different(index.arm_pairs)
+    first_shown = pairs.index(shown) if shown in pairs else 0
+    return Grid(tuple(panels), choices, first_shown, len(index.comparison.pairs) - len(pairs))
+
+
+def sizes_by_run(index: Index) -> Grid:
+    """One panel a run: the size of the menu by layer, on one scale for all runs."""
+    labels, scopes = axis(index, "layer")
+    present = [key for key in SIZES if key in index.comparison.measures]
+    runs = index.comparison.runs[:MOST_RUNS]
+    rows = {
+        run.name: [
+            line(choice, choice, [run.scopes.get(scope, {}).get(key) for scope in scopes])
+            for choice, key in enumerate(present)
+        ]
+        for run in runs
+    }
+    own = [
+        limits(index, key, [lines[choice] for lines in rows.values()])
+        for choice, key in enumerate(present)
+    ]
+    titles = tuple(index.comparison.measures[key].title for key in present)
+    panels = tuple(
+        Panel(name, "layer", labels, titles, lines, own, colour=index.colour(name))
+        for name, lines in rows.items()
+    )
+    return Grid(panels, titles, 0, len(index.names) - len(panels))

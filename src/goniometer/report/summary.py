@@ -1,0 +1,84 @@
+"""summary.md: the answer for a model card, in words, with a small table and the fingerprints."""
+
+from collections.abc import Sequence
+
+from goniometer.report import notation
+from goniometer.report.index import Index, cosine, read, whole
+from goniometer.report.page import Page
+
+MOST_PAIRS = 20
+_SPECIAL = str.maketrans(
+    {
+        "|": "\\|", "<": "&lt;", ">": "&gt;", "&": "&amp;", "*": "\\*", "_": "\\_", "`": "\\`",
+        "[": "\\[", "]": "\\]", "\\": "\\\\", "#": "\\#", "\n": " ",
+    }
+)  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return text.translate(_SPECIAL)
+
+
+def summary(page: Page) -> str:
+    """Compose the summary."""
+    index, answer = page.index, page.answer
+    lines = [f"## {plain(page.results.title)}", "", f"**{plain(answer.headline)}**", ""]
+    lines += [f"- {plain(sentence)}" for sentence in answer.sentences]
+    lines += [f"- **Failed check.** {plain(alert)}" for alert in answer.alerts]
+    lines += ["", *_pairs(index), *_accuracies(index), *_fingerprints(index)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    ruled = ["---", *("---:" for _ in heads[1:])]
+    body = [f"| {' | '.join(row)} |" for row in (heads, ruled, *rows)]
+    return [*body, ""]
+
+
+def _pairs(index: Index) -> list[str]:
+    found = sorted(
+        index.arm_pairs, key=lambda p: -(value if (value := cosine(p)) is not None else -2)
+    )
+    rows = []
+    for pair in found[:MOST_PAIRS]:
+        scope = whole(pair)
+        band = index.null(pair.null_group, scope, "cosine", "independent")
+        cells = [
+            plain(f"{pair.a}, {pair.b}"),
+            notation.reading(read(pair, scope, "cosine")),
+            notation.band(band),
+            notation.reading(read(pair, scope, "angle_left_median"), "degrees"),
+            plain(pair.verdict),
+        ]
+        rows.append(cells)
+    heads = ("pair", "cosine", "null, independent", "median left angle", "verdict")
+    rest = len(found) - len(rows)
+    more = [f"{notation.count(rest, 'more pair')} in report.html.", ""] if rest else []
+    return [*_table(heads, rows), *more] if rows else []
+
+
+def _accuracies(index: Index) -> list[str]:
+    study = index.results.study
+    if study is None or not study.accuracies:
+        return []
+    rows = [
+        [
+            plain(a.run),
+            notation.percent(a.accuracy),
+            f"{notation.percent(a.low)} to {notation.percent(a.high)}",
+            str(a.n),
+        ]
+        for a in study.accuracies
+        if a.run not in index.repeats
+    ]
+    return _table(("run", "accuracy", "Wilson 95 %", "n"), rows)
+
+
+def _fingerprints(index: Index) -> list[str]:
+    rows = [[plain(run.name), f"`{run.fingerprint}`"] for run in index.comparison.runs]
+    study = index.results.study
+    if study:
+        rows.append(["the study", f"`{study.fingerprint}`"])
+    versions = ", ".join(f"{plain(k)} {plain(v)}" for k, v in index.results.versions.items())
+    return [*_table(("run", "fingerprint"), rows), f"Versions: {versions}."]

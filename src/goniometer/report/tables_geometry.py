@@ -1,0 +1,166 @@
+"""Tables of the comparison: runs, pairs, the matrix as numbers, and the floors."""
+
+from collections.abc import Sequence
+
+from goniometer.report import notation
+from goniometer.report.index import NULL_KINDS, NULL_NAMES, Index, cosine, read, whole
+from goniometer.report.panels import SIZES
+from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
+from goniometer.results import PairReadings, Reading
+
+# Columns of the table of pairs: measure, the head over it and its own.
+_COLUMNS = {
+    "cosine": ("cosine", "whole model"),
+    "cosine_mean": ("cosine", "mean of modules"),
+    "cosine_median": ("cosine", "median of modules"),
+    "off_direction": ("off direction", "norm"),
+    "off_direction_energy": ("off direction", "energy"),
+} | {
+    f"off_subspace_{side}{suffix}": (f"energy of the {of} outside the {other}", side)
+    for suffix, of, other in (("", "second", "first"), ("_reverse", "first", "second"))
+    for side in ("left", "right", "joint")
+} | {
+    f"angle_{side}_{which}": (f"{side} angle", which)
+    for side in ("left", "right")
+    for which in ("smallest", "median", "largest")
+} | {
+    "overlap_left": ("overlap", "left"),
+    "overlap_right": ("overlap", "right"),
+    "u1": ("top direction", "left"),
+    "v1": ("top direction", "right"),
+}  # fmt: skip
+
+
+def matrix(index: Index, order: Sequence[str]) -> Table:
+    """All cosines as a square of numbers."""
+    notes = Notes()
+    rows = []
+    for a in order:
+        row = [Cell(a)]
+        for b in order:
+            pair = index.pair(a, b)
+            if a == b or pair is None:
+                row.append(Cell("" if a == b else notation.NONE, kind="absent"))
+            elif pair.state == "identical":
+                row.append(Cell("identical"))
+            else:
+                row.append(notes.cell(read(pair, whole(pair), "cosine")))
+        rows.append(row)
+    columns = [Column("run", numeric=False), *(Column(name) for name in order)]
+    return table("matrix", "Whole-model cosine of each pair of runs.", columns, rows, notes)
+
+
+def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) -> Table:
+    """Every whole-model reading of pairs, the nulls of each column in the last rows."""
+    notes = Notes()
+    measures = [key for key in _COLUMNS if key in index.comparison.measures]
+    scopes = {whole(pair) for pair in found}
+    rows = []
+    for pair in sorted(found, key=lambda p: -(cosine(p) if cosine(p) is not None else -2)):
+        scope = pair.scopes.get(whole(pair))
+        readings = scope.readings if scope else {}
+        alone = [
+            f"{notation.count(len(only), 'module')} only in {run}"
+            for run, only in ((pair.a, pair.only_a), (pair.b, pair.only_b))
+            if only
+        ]
+        mark = notes.mark("; ".join(alone) + ", a true zero in the other") if alone else ""
+        state = "" if pair.state == "comparable" or pair.state in pair.verdict else f" ({pair.state})"
+        rows.append(
+            [
+                Cell(f"{pair.a}, {pair.b}", note=mark),
+                Cell(pair.verdict + state, kind="verdict"),
+                *(notes.cell(readings.get(key), _unit(index, key)) for key in measures),
+                share(scope.energy_share if scope else None),
+                whole_number(scope.modules if scope else 0),
+            ]
+        )
+    foot = _null_rows(index, found, measures, next(iter(scopes), "union"))
+    heads = [Column(_COLUMNS[key][1], group=_COLUMNS[key][0]) for key in measures]
+    columns = [
+        Column("pair", numeric=False), Column("verdict", numeric=False), *heads,
+        Column("energy covered"), Column("modules"),
+    ]  # fmt: skip
+    return table(name, caption, columns, rows, notes, foot)
+
+
+def _unit(index: Index, measure: str) -> notation.Unit:
+    return index.comparison.measures[measure].unit
+
+
+def _null_rows(
+    index: Index, found: Sequence[PairReadings], measures: Sequence[str], scope: str
+) -> list[list[Cell]]:
+    rows = []
+    groups = sorted({pair.null_group for pair in found if pair.null_group})
+    for group in groups:
+        for kind in NULL_KINDS:
+            bands = [index.null(group, scope, key, kind) for key in measures]
+            draws = {band.draws for band in bands if band}
+            of = f" ({group})" if len(groups) > 1 else ""
+            for end, part in (("low", "2.5 %"), ("high", "97.5 %")) if draws else ():
+                cells = [
+                    Cell(notation.in_unit(getattr(band, end), _unit(index, key)))
+                    if band
+                    else Cell(notation.NONE)
+                    for key, band in zip(measures, bands, strict=True)
+                ]
+                words = Cell(f"{part} of {max(draws)} draws", kind="words")
+                rows.append([Cell(f"{NULL_NAMES[kind]}{of}"), words, *cells, Cell(""), Cell("")])
+    return rows
+
+
+def runs(index: Index) -> Table:
+    """Where each run comes from and how large it is."""
+    notes = Notes()
+    present = [key for key in SIZES if key in index.comparison.measures]
+    rows = []
+    for run in index.comparison.runs:
+        low, high = run.ranks
+        mark = notes.mark(f"not read: {', '.join(run.not_read)}") if run.not_read else ""
+        rows.append(
+            [
+                Cell(run.name, note=mark),
+                Cell("zero delta" if run.state == "zero delta" else "ok", kind="words"),
+                *(_size(notes, index, run.scopes.get("all", {}).get(key), key) for key in present),
+                Cell(str(low) if low == high else f"{low} to {high}"),
+                whole_number(run.modules),
+                Cell(run.format, kind="words"),
+                Cell(run.base or "not named", kind="words"),
+                Cell(run.source, kind="words"),
+            ]
+        )
+    heads = [Column(index.comparison.measures[key].title.lower()) for key in present]
+    columns = [
+        Column("run", numeric=False), Column("state", numeric=False), *heads, Column("LoRA rank"),
+        Column("modules"), Column("format", numeric=False), Column("base", numeric=False),
+        Column("source", numeric=False),
+    ]  # fmt: skip
+    caption = "Size of each update: norm over all modules, ranks as medians over modules."
+    return table("runs", caption, columns, rows, notes)
+
+
+def _size(notes: Notes, index: Index, found: Reading | None, key: str) -> Cell:
+    if found is None or found.value is None:
+        return notes.cell(found)
+    return Cell(notation.significant(found.value))
+
+
+def floors(index: Index) -> Table:
+    """What the same recipe does when it is run again."""
+    rows = [
+        [
+            Cell(floor.kind),
+            Cell(notation.listed(list(floor.runs)), kind="words"),
+            whole_number(len(floor.cosines)),
+            Cell(notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"),
+            number(floor.low) if floor.low is not None else Cell("needs 3 runs", kind="absent"),
+            Cell(floor.rule, kind="words"),
+        ]
+        for floor in index.comparison.floors
+    ]
+    columns = [
+        Column("floor", numeric=False), Column("runs", numeric=False), Column("pairs"),
+        Column("cosines"), Column("lower bound"), Column("rule", numeric=False),
+    ]  # fmt: skip
+    return table("floors", "Cosines between runs that differ in one seed only.", columns, rows)

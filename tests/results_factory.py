@@ -1,0 +1,246 @@
+"""Realistic synthetic results for the report's tests: numbers of a study that never ran.
+
+Cosines follow a table of how alike objectives are; everything else is derived from the cosine
+plus seeded noise, so that figures look like those of a real study.
+"""
+
+import math
+import random
+from typing import Any
+
+from goniometer.results import (
+    Band,
+    Comparison,
+    Floor,
+    MeasureInfo,
+    PairReadings,
+    Reading,
+    Results,
+    RunReadings,
+    Scope,
+)
+
+ALIKE = {
+    ("SFT", "RFT"): 0.958, ("SFT", "RIFT"): 0.951, ("RFT", "RIFT"): 0.962, ("SFT", "DFT"): 0.57,
+    ("RFT", "DFT"): 0.55, ("RIFT", "DFT"): 0.54, ("SFT", "GRPO"): 0.74, ("RFT", "GRPO"): 0.72,
+    ("RIFT", "GRPO"): 0.73, ("DFT", "GRPO"): 0.48, ("SFT", "DPO"): 0.06, ("RFT", "DPO"): 0.057,
+    ("RIFT", "DPO"): 0.065, ("DFT", "DPO"): 0.04, ("GRPO", "DPO"): 0.11,
+}  # fmt: skip
+ARMS = ("SFT", "RFT", "RIFT", "DFT", "GRPO", "DPO")
+ORDERS = ("SFT order 1", "SFT order 2", "SFT order 3")
+INITS = ("SFT init 1", "SFT init 2")
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+K = 5
+SIDES = ("left", "right")
+ANGLES = ("smallest", "median", "largest")
+
+
+def objective(run: str) -> str:
+    """The arm that a run repeats."""
+    return run.split()[0]
+
+
+def expected_cosine(a: str, b: str) -> float:
+    """How alike two runs are, before noise: an other init rotates more than an other objective."""
+    pair = (objective(a), objective(b))
+    alike = 1.0 if pair[0] == pair[1] else ALIKE.get(pair, ALIKE.get(pair[::-1], 0.3))
+    if (a in INITS or b in INITS) and a != b:
+        return 0.34 * alike
+    return alike * (0.953 if a in ORDERS or b in ORDERS else 1.0)
+
+
+def measures_of(cosine: float) -> dict[str, float]:
+    """Every measure of a pair with this cosine, roughly as they go together."""
+    cosine = min(cosine, 0.99999)
+    tilt = math.degrees(math.acos(max(cosine, 0.0)))
+    off = 1 - cosine**2
+    found = {"cosine": cosine, "cosine_mean": cosine * 0.98, "cosine_median": cosine * 0.985}
+    found |= {"off_direction": math.sqrt(off), "off_direction_energy": off}
+    for side, scale in (("left", 0.9), ("right", 0.55)):
+        share = min(1.0, off * scale)
+        for which, power in (("smallest", 0.45), ("median", 0.75), ("largest", 1.15)):
+            found[f"angle_{side}_{which}"] = min(89.9, tilt * scale * power + 3 * power)
+        found[f"overlap_{side}"] = 1 - share
+        found[f"off_subspace_{side}"] = share * 0.9
+        found[f"off_subspace_{side}_reverse"] = share
+    found |= {"off_subspace_joint": min(1.0, off * 0.95), "off_subspace_joint_reverse": off}
+    return found | {"u1": 1 - 0.9 * off, "v1": 1 - 0.3 * off}
+
+
+def null_band(measure: str, kind: str, width: int, draws: int = 200) -> Band:
+    """What the measure reads between strangers, with a spread that shrinks with the width."""
+    spread, shared = 0.9 / math.sqrt(width), kind == "shared_A0" and "right" in measure
+    middle = {"smallest": 72.0, "median": 82.0, "largest": 88.6}
+    for which, angle in middle.items():
+        if measure.startswith("angle") and measure.endswith(which):
+            centre = angle * (0.35 if shared else 1)
+            return Band(low=centre - 2, median=centre, high=centre + 1.2, draws=draws)
+    if measure.startswith("cosine"):
+        wide = spread * (0.5 if kind == "independent" else 1)
+        return Band(low=-wide, median=0.0, high=wide, draws=draws)
+    centre = {"o": 0.9, "u": spread, "v": 0.7 if kind == "shared_A0" else spread}[measure[0]]
+    if measure.startswith("overlap"):
+        centre = 0.8 if shared else 0.1
+    elif measure.startswith("off_direction"):
+        centre = 0.999
+    elif shared and measure.startswith("off"):
+        centre = 0.2
+    return Band(low=centre * 0.95, median=centre, high=min(1.0, centre * 1.05), draws=draws)
+
+
+def measure_info() -> dict[str, MeasureInfo]:
+    """The definitions, in the shape that geometry gives them."""
+    infos = {}
+    for key in measures_of(0.5):
+        angle = key.startswith("angle")
+        infos[key] = MeasureInfo(
+            title=key.replace("_", " ").capitalize(),
+            unit="degrees" if angle else "share" if key.startswith("off_sub") else "",
+            range=(0, 90) if angle else (-1, 1) if key.startswith("cosine") else (0, 1),
+            meaning=f"What {key} means, in one sentence.",
+        )
+    for key in ("norm", "effective_rank", "participation_ratio", "stable_rank"):
+        title = key.replace("_", " ").capitalize()
+        infos[key] = MeasureInfo(title=title, unit="", range=(0, None), meaning=f"Meaning: {key}.")
+    return infos
+
+
+def _scopes(layers: int) -> dict[str, int]:
+    whole = {"union": layers * 4, "intersection": layers * 4}
+    depth = {f"layer.{i}": 4 for i in range(layers)}
+    return whole | depth | {f"projection.{name}": layers for name in PROJECTIONS}
+
+
+def _readings(cosine: float, scope: str, layers: int, noise: random.Random) -> dict[str, Reading]:
+    kind, _, name = scope.partition(".")
+    if kind == "layer":
+        cosine *= 1 - 0.22 * (1 - cosine) * int(name) / max(layers - 1, 1)
+    if kind == "projection":
+        cosine *= {"q_proj": 1.0, "k_proj": 0.96, "v_proj": 1.02, "o_proj": 0.99}[name]
+    wobble = noise.gauss(0, 0.03 * (1 - cosine) + 0.002) if "." in scope else 0.0
+    values = measures_of(min(0.9999, cosine + wobble))
+    return {measure: Reading(value=value) for measure, value in values.items()}
+
+
+def _pair(a: str, b: str, layers: int, zero: str | None, seed: int) -> PairReadings:
+    noise = random.Random(f"{seed}/{a}/{b}")
+    state, verdict = "comparable", ""
+    cosine = min(0.9999, expected_cosine(a, b) + noise.gauss(0, 0.003))
+    scopes = {}
+    for scope, modules in _scopes(layers).items():
+        readings = _readings(cosine, scope, layers, noise)
+        if zero in (a, b):
+            state = "zero delta"
+            readings = {m: Reading(undefined=f"{zero} has no update") for m in readings}
+        elif scope == "layer.1":
+            readings["angle_right_largest"] = Reading(undefined="numerical rank below k")
+        scopes[scope] = Scope(modules=modules, energy_share=1.0, readings=readings)
+    if state == "zero delta":
+        verdict = "not comparable: zero delta"
+    return PairReadings(
+        a=a, b=b, state=state, null_group=None if zero in (a, b) else "r16", scopes=scopes,
+        verdict=verdict,
+    )  # fmt: skip
+
+
+def _identical(pair: PairReadings) -> PairReadings:
+    exact = measures_of(1.0) | {"cosine": 1.0, "cosine_mean": 1.0, "cosine_median": 1.0}
+    exact = {m: (1.0 if v > 0.9 else 0.0) for m, v in exact.items()}
+    scopes = {
+        name: scope.model_copy(
+            update={"readings": {m: Reading(value=v) for m, v in exact.items()}}
+        )
+        for name, scope in pair.scopes.items()
+    }
+    return pair.model_copy(update={"state": "identical", "scopes": scopes})
+
+
+def _run(name: str, layers: int, zero: str | None, seed: int) -> RunReadings:
+    noise = random.Random(f"{seed}/{name}")
+    small = objective(name) == "DPO"
+    size = {"norm": 0.22 if small else 2.9, "effective_rank": 14.5 if small else 9.6}
+    size |= {"participation_ratio": 9.1 if small else 4.8, "stable_rank": 5.2 if small else 2.4}
+    scopes: dict[str, dict[str, Reading]] = {}
+    for scope in ("all", *_scopes(layers)):
+        if scope in ("union", "intersection"):
+            continue
+        part = 1.0 if scope == "all" else math.sqrt((1 if "layer" in scope else layers) / layers / 2)
+        values = {m: v * noise.uniform(0.92, 1.08) for m, v in size.items()}
+        values["norm"] *= part
+        scopes[scope] = {m: Reading(value=v) for m, v in values.items()}
+        if name == zero:
+            scopes[scope] = {m: Reading(undefined="a zero delta has no spectrum") for m in size}
+            scopes[scope]["norm"] = Reading(value=0.0)
+    return RunReadings(
+        name=name, source=f"runs/{name.lower().replace(' ', '-')}", fingerprint=f"{seed:02d}ab" * 16,
+        format="PEFT LoRA", base="embedded:base", ranks=(16, 16), modules=layers * 4,
+        state="zero delta" if name == zero else "ok", scopes=scopes,
+        not_read=("lm_head.weight",) if name == "DFT" else (),
+        warnings=("sigma_5 is close to sigma_6 in 3 modules",) if name == "GRPO" else (),
+    )  # fmt: skip
+
+
+def _verdict(pair: PairReadings, floor: Floor | None) -> str:
+    cosine = pair.scopes["union"].readings["cosine"].value
+    if pair.state == "zero delta" or cosine is None:
+        return "zero delta: nothing to compare"
+    if pair.state == "identical":
+        return "the same update: identical"
+    if floor is None or floor.low is None:
+        return "similar, relative to the nulls" if cosine > 0.5 else "unlike, relative to the nulls"
+    return "the same update" if cosine >= floor.low else "not the same update"
+
+
+def comparison(
+    runs: tuple[str, ...] = ARMS,
+    layers: int = 4,
+    *,
+    zero: str | None = None,
+    identical: tuple[str, str] | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """All of geometry over `runs`, with floors over those of ORDERS and INITS that are in it."""
+    pairs = [_pair(a, b, layers, zero, seed) for i, a in enumerate(runs) for b in runs[i + 1 :]]
+    pairs = [_identical(pair) if (pair.a, pair.b) == identical else pair for pair in pairs]
+    floors = []
+    for kind, extra in (("same init, other order", ORDERS), ("other init, same order", INITS)):
+        named = tuple(run for run in runs if run in ("SFT", *extra))
+        cosines = tuple(
+            pair.scopes["union"].readings["cosine"].value or 0.0
+            for pair in pairs
+            if pair.a in named and pair.b in named
+        )
+        if len(named) > 1:
+            low = min(cosines) - 0.02 if len(named) > 2 else None
+            rule = "mean minus t times s of the logit, 95 %, one-sided"
+            floors.append(Floor(kind=kind, runs=named, cosines=cosines, low=low, rule=rule))
+    floor = floors[0] if floors else None
+    pairs = [pair.model_copy(update={"verdict": _verdict(pair, floor)}) for pair in pairs]
+    keys = tuple(measures_of(0.5))
+    table = {
+        scope.replace("union", "whole"): {
+            m: {kind: null_band(m, kind, 64 * modules) for kind in ("independent", "shared_A0")}
+            for m in keys
+        }
+        for scope, modules in _scopes(layers).items()
+        if scope != "intersection"
+    }
+    return Comparison(
+        k=K, origin=None, seed=seed, layers=tuple(range(layers)), projections=PROJECTIONS,
+        measures=measure_info(), runs=tuple(_run(run, layers, zero, seed) for run in runs),
+        pairs=tuple(pairs), nulls={"r16": table}, floors=tuple(floors),
+        warnings=("SFT names another base than DPO: both are compared as they are",),
+    )  # fmt: skip
+
+
+def results(*, study: bool = False, **of_comparison: Any) -> Results:
+    """A whole document; with `study`, what a study adds over the same runs."""
+    from study_factory import study_of
+
+    found = comparison(**of_comparison)
+    return Results(
+        title="Six objectives on arithmetic" if study else "Six adapters of one base",
+        versions={"goniometer": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0"},
+        comparison=found,
+        study=study_of(found) if study else None,
+    )
