@@ -14,7 +14,16 @@ from goniometer.geometry.null_table import add_nulls
 from goniometer.geometry.readings import Readings, read_pairs
 from goniometer.geometry.table import write_modules
 from goniometer.report import build
-from goniometer.results import Comparison, Floor, NullTable, PairReadings, Results, to_json
+from goniometer.results import (
+    Band,
+    Comparison,
+    Floor,
+    NullKind,
+    NullTable,
+    PairReadings,
+    Results,
+    to_json,
+)
 from goniometer.statistics import sameness, seed_floor
 from goniometer.store import write_folder
 
@@ -142,7 +151,8 @@ def _verdict(
         return sameness(cosine, pair.state, None, bands)
     if replicates.init_of[pair.a] == replicates.init_of[pair.b]:
         return sameness(cosine, pair.state, floors.get("same init, other order"), bands)
-    independent = {kind: band for kind, band in bands.items() if kind == "independent"}
+    # Runs of two inits share no A0.
+    independent: dict[NullKind, Band] = {k: b for k, b in bands.items() if k == "independent"}
     return sameness(cosine, pair.state, floors.get("other init, same order"), independent)
 
 

@@ -80,7 +80,7 @@ class Training(Section):
 
 
 class Arm(Section):
-    """One objective as a cell of the study; `options` are checked against the objective's fields."""
+    """One objective as a cell; `options` are checked against the objective's own fields."""
 
     name: str
     objective: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,15 +25,17 @@ from goniometer.results import Comparison, Reading
 if TYPE_CHECKING:
     from goniometer.deltas import Delta
 
-# Measures in the terminal's table of pairs, with their digits.
+# Measures in the terminal's table of pairs, with their headings and digits.
 SHOWN = {
-    "cosine": 6,
-    "off_subspace_joint": 3,
-    "angle_left_smallest": 1,
-    "angle_right_smallest": 1,
-    "u1": 3,
-    "v1": 3,
+    "cosine": ("cosine", 6),
+    "off_subspace_joint": ("off subspace", 3),
+    "angle_left_smallest": ("top angle left", 1),
+    "angle_right_smallest": ("right", 1),
+    "u1": ("u1", 3),
+    "v1": ("v1", 3),
 }
+# A table that goes to a file or a pipe is not folded to some terminal's width.
+PIPED_WIDTH = 200
 
 
 @final
@@ -68,6 +71,12 @@ def bars() -> Iterator[Bars]:
         yield Bars(progress)
 
 
+def stdout() -> Console:
+    """Return the console for results: wide where there is no terminal to fit."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_WIDTH)
+
+
 def compared(
     runs: Sequence[str],
     out: Path,
@@ -99,7 +108,7 @@ def compared(
             )
         with shown.task("write report", None):
             page = comparison.write(results, readings, out)
-    console = Console()
+    console = stdout()
     print_comparison(results.comparison, console)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
 
@@ -110,39 +119,60 @@ def studied(settings: Study, out: Path, until: str) -> None:
 
     with bars() as shown:
         page = run_study(settings, out, until=until, bars=shown)
-    Console().print(f"{'report' if until == 'report' else until}: {page}", soft_wrap=True)
+    stdout().print(f"{until}: {page}", soft_wrap=True, highlight=False)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print runs, then pairs over the union of modules with their nulls."""
-    runs = Table(title="runs", title_justify="left")
-    for column in ("run", "format", "modules", "rank", "norm", "effective rank", "fingerprint"):
-        runs.add_column(column, justify="left" if column in ("run", "format") else "right")
+    runs = _table("runs", ["run", "format"], ["modules", "rank", "norm", "effective rank"])
+    runs.add_column("fingerprint")
     for run in comparison.runs:
         sizes = run.scopes["all"]
         low, high = run.ranks
+        rank = str(low) if low == high else f"{low}-{high}"
+        norm, effective = _number(sizes["norm"], 4), _number(sizes["effective_rank"], 2)
         runs.add_row(
-            run.name, run.format, str(run.modules), str(low) if low == high else f"{low}-{high}",
-            _number(sizes["norm"], 4), _number(sizes["effective_rank"], 2), run.fingerprint[:12],
-        )  # fmt: skip
+            run.name, run.format, str(run.modules), rank, norm, effective, run.fingerprint[:12]
+        )
     console.print(runs)
-    pairs = Table(title=f"pairs, all modules, k = {comparison.k}", title_justify="left")
-    for column in ("a", "b", "cosine", "off subspace", "top angle left", "right", "u1", "v1"):
-        pairs.add_column(column, justify="left" if column in ("a", "b") else "right")
-    pairs.add_column("verdict")
+    title = f"pairs over all modules; top-k subspaces with k = {comparison.k}; angles in degrees"
+    pairs = _table(title, ["a", "b"], [heading for heading, _ in SHOWN.values()])
+    pairs.add_column("verdict", no_wrap=True)
     for pair in comparison.pairs:
         readings = pair.scopes["union"].readings
-        numbers = [_number(readings[name], digits) for name, digits in SHOWN.items()]
+        numbers = [_number(readings[name], digits) for name, (_, digits) in SHOWN.items()]
         pairs.add_row(pair.a, pair.b, *numbers, pair.verdict)
-    for group, kind, numbers in _null_rows(comparison):
-        pairs.add_row(f"[dim]null: {kind}[/dim]", f"[dim]{group}[/dim]", *numbers, "")
+    pairs.add_section()
+    for group, kind, bands in _null_rows(comparison):
+        pairs.add_row(f"null: {kind}", group, *bands, "95 % of draws", style="dim")
     console.print(pairs)
+    _print_remarks(comparison, console)
+
+
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in texts:
+        table.add_column(column, overflow="fold")
+    for column in numbers:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _print_remarks(comparison: Comparison, console: Console) -> None:
     for warning in (*comparison.warnings, *(w for run in comparison.runs for w in run.warnings)):
-        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True, highlight=False)
     for run in comparison.runs:
         if run.not_read:
-            shown = ", ".join(run.not_read[:3])
-            console.print(f"not read in {run.name}: {len(run.not_read)} tensors ({shown}, ...)")
+            shown = ", ".join(run.not_read[:3]) + (", ..." if len(run.not_read) > 3 else "")
+            line = f"not read in {run.name}: {len(run.not_read)} tensors ({shown})"
+            console.print(line, soft_wrap=True, highlight=False)
+    for pair in comparison.pairs:
+        if pair.only_a or pair.only_b:
+            line = (
+                f"{pair.a}, {pair.b}: {len(pair.only_a)} modules only in {pair.a}, "
+                f"{len(pair.only_b)} only in {pair.b}: true zeros in the other"
+            )
+            console.print(line, soft_wrap=True, highlight=False)
 
 
 def _null_rows(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
@@ -151,7 +181,7 @@ def _null_rows(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
         for kind in ("independent", "shared_A0"):
             if kind in bands["cosine"]:
                 cells = [bands[name][kind] for name in SHOWN]  # type: ignore[index]
-                yield group, kind, [f"{band.low:.3g} to {band.high:.3g}" for band in cells]
+                yield group, kind, [f"{band.low:.3f} to {band.high:.3f}" for band in cells]
 
 
 def _number(reading: Reading, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""The stages of a study: each a function of frozen values, made once and found again by its key."""
+"""The stages of a study: functions of frozen values, made once and found again by their keys."""
 
 import dataclasses
 import json
@@ -20,6 +20,7 @@ from goniometer.rollouts import RolloutSet, sources
 from goniometer.rollouts.sample import require_same_tokens, sample
 from goniometer.seeds import derive
 from goniometer.store import Store
+from goniometer.tasks import Split
 from goniometer.training.cell import CellInputs, train_cell
 from goniometer.training.columns import Columns, precompute, read_columns, write_columns
 
@@ -88,10 +89,11 @@ def sample_rollouts(run: Run) -> Sampled:
         teacher = load(study.models.teacher)
         require_same_tokens(run.base, teacher)
         reports = []
-        for split, prompts in (
-            ("train", settings.prompts),
-            ("validation", settings.held_out_prompts),
-        ):
+        wanted: dict[Split, int] = {
+            "train": settings.prompts,
+            "validation": settings.held_out_prompts,
+        }
+        for split, prompts in wanted.items():
             with run.bars.task(f"rollouts · {split}", prompts * settings.samples) as advance:
                 kept, report = sample(
                     teacher, run.plan.task, split, settings=settings, prompts=prompts,
@@ -123,9 +125,8 @@ def reference_columns(run: Run, sampled: Sampled) -> Columns:
     def make(folder: Path) -> None:
         with run.bars.task("reference log-probs", len(sampled.train.rows)) as advance:
             columns = precompute(
-                run.base.network, sampled.train, needs, run.base.pad_token,
-                precision=precision, advance=advance,
-            )  # fmt: skip
+                run.base, sampled.train, needs, precision=precision, advance=advance
+            )
         write_columns(columns, folder)
 
     inputs = {

@@ -12,12 +12,42 @@ from typing import final
 from goniometer.tasks.answers import MARKER, final_answer
 from goniometer.tasks.base import AbstractTask, Correct, Grade, Problem, Split, Wrong
 
-NAMES = (
-    "Ada Ben Cleo Dan Eva Finn Gus Hana Ivan June Kofi Lena Max Nora Omar Pia Quinn Rosa Sam Tess"
-).split()
-ITEMS = (
-    "apples books coins shells stamps marbles pencils cards stones flowers buttons ribbons"
-).split()
+NAMES = [
+    "Ada",
+    "Ben",
+    "Cleo",
+    "Dan",
+    "Eva",
+    "Finn",
+    "Gus",
+    "Hana",
+    "Ivan",
+    "June",
+    "Kofi",
+    "Lena",
+    "Max",
+    "Nora",
+    "Omar",
+    "Pia",
+    "Quinn",
+    "Rosa",
+    "Sam",
+    "Tess",
+]
+ITEMS = [
+    "apples",
+    "books",
+    "coins",
+    "shells",
+    "stamps",
+    "marbles",
+    "pencils",
+    "cards",
+    "stones",
+    "flowers",
+    "buttons",
+    "ribbons",
+]
 PHRASES = {
     "+": (
         "{name} buys {n} more {item} .",
@@ -93,7 +123,7 @@ class Arithmetic(AbstractTask):
     name: str = "arithmetic"
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
-        """Generate until `count` distinct problems of the split are found; a longer list extends a shorter."""
+        """Generate until `count` distinct problems are found; a longer list extends a shorter."""
         rng = random.Random(f"{seed}/{split}")
         found: dict[str, Problem] = {}
         while len(found) < count:
@@ -104,7 +134,7 @@ class Arithmetic(AbstractTask):
         return tuple(found.values())
 
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
-        """Compare the number after the last `####`; a completion without an end is wrong as truncated."""
+        """Compare the number after the last `####`; a completion without an end is truncated."""
         if truncated:
             return Wrong("truncated")
         answer = final_answer(completion)

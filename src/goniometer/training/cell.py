@@ -52,7 +52,8 @@ def train_cell(inputs: CellInputs, folder: Path, on_step: Callable[[int, float],
             pad_token=inputs.base.pad_token,
             on_step=on_step,
         )
-        save(adapted, folder, inputs.base.name)
+        # A base from a folder is called by the folder's name: no path of this machine is written.
+        save(adapted, folder, Path(inputs.base.name).name)
     finally:
         detach(adapted)
     # A loss that is not finite has no JSON number; the record ends before it.

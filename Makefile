@@ -1,0 +1,47 @@
+# The two commands of the README: `make study` and `make test`. Both set themselves up.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Nothing is fetched at run time.
+export HF_HUB_OFFLINE := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: study test lint types layers tests bench clean
+
+study: $(VENV)/.installed
+	$(BIN)/goniometer study examples/arithmetic.yaml
+
+test: lint types layers tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports --no-logo
+
+tests: $(VENV)/.installed-dev
+	sh scripts/setup_chromium.sh
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python bench/compare.py
+
+# pip before 25.1 knows no dependency groups. torch goes first, so that nothing picks another build.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist

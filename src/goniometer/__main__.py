@@ -1,0 +1,5 @@
+"""`python -m goniometer` is `goniometer`."""
+
+from goniometer.cli import main
+
+main()
