@@ -49,7 +49,7 @@ def floor_low(cosines: Mapping[tuple[str, str], float], runs: tuple[str, ...]) -
     Coverage of two new runs (in brackets: of a replicate and a new run) in per cent, simulated
     on 40,000 sets of replicates, each run a common direction plus independent noise in 400
     dimensions whose size varies from run to run with coefficient of variation cv; the range is
-    over median cosines of .80, .96 and .99, and over n = 4 to 8 in the second line:
+    over median cosines of .80, .96 and .99 (n of 5, 6 and 8 at .96 only):
 
         cv        0             .03           .10           .20
         n = 3     96.8 to 97.0  96.5          95.1 to 95.5  94.4 to 94.9  (97.0 to 97.8)
