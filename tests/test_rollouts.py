@@ -72,7 +72,8 @@ def draw(task, *, config=SETTINGS, prompts=5, seed=0, advance=lambda rows: None,
 
 def test_what_is_kept_is_mixed_in_the_order_of_the_task_and_as_the_teacher_said_it():
     task, teacher, rows = Words(short), tiny_model(words=WORDS), []
-    kept, told = draw(task, advance=rows.append, teacher=teacher)
+    config = SETTINGS.model_copy(update={"max_new_tokens": 12})
+    kept, told = draw(task, config=config, advance=rows.append, teacher=teacher)
     problems = {p.id: p for p in task.problems("train", 60, 0)}
     groups = [problem_id for problem_id, _ in kept.groups()]
     assert len(groups) == 5
@@ -86,6 +87,7 @@ def test_what_is_kept_is_mixed_in_the_order_of_the_task_and_as_the_teacher_said_
             assert row.text == teacher.decode(row.completion_tokens)
             assert row.grade == task.grade(None, row.text, truncated=row.truncated)
             assert row.truncated == (END not in row.completion_tokens)
+    assert any(row.truncated for row in kept.rows)
     assert sum(rows) == 4 * told.prompts_sampled
     assert told.prompts_sampled <= BOUND * 5
 
