@@ -28,7 +28,7 @@ SPECIAL = ["<pad>", "<eos>", "<unk>"]
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Make a word-level tokenizer whose tokens keep their leading space, so that decoding is exact."""
+    """Make a word-level tokenizer whose tokens keep their leading space: decoding is exact."""
     split = pre_tokenizers.Split(
         Regex(r" ?[A-Za-z]+| ?[0-9]| ?#+| ?[^\sA-Za-z0-9]|\n"), behavior="isolated"
     )

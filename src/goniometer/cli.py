@@ -42,7 +42,7 @@ def compare(
     ] = None,
     k: Annotated[
         int | None,
-        typer.Option(help="Size of the top-k subspaces; max(1, min(10, r // 3)) if not given."),
+        typer.Option("-k", help="Size of the top-k subspaces; max(1, min(10, r // 3)) if absent."),
     ] = None,
     draws: Annotated[int, typer.Option(min=20, help="Simulations for each null.")] = 200,
     seed: Seed = 0,

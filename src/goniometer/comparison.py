@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import Literal, final
 
@@ -136,7 +137,12 @@ def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> dic
         "same init, other order": replicates.same_init,
         "other init, same order": replicates.other_init,
     }
-    return {kind: seed_floor(kind, runs, known) for kind, runs in groups.items() if len(runs) > 1}
+    # A replicate that trained nothing has no cosine, and so makes no floor.
+    return {
+        kind: seed_floor(kind, runs, known)
+        for kind, runs in groups.items()
+        if len(runs) > 1 and all({(a, b), (b, a)} & known.keys() for a, b in combinations(runs, 2))
+    }
 
 
 def _verdict(

@@ -81,7 +81,11 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
     """
     check_replaceable(folder)
     _make_folder(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror}"
+        raise GoniometerError(reason, file=folder.parent) from None
     try:
         make(partial)
         files = {str(p.relative_to(partial)): _digest(p) for p in _files(partial)}

@@ -62,8 +62,9 @@ def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable
             continue
         columns = _columns(kind, ranks, readings, shares.mean(0), common, draws, seed)
         for scope, members in scopes.items():
-            part = columns.at([common.index(m) for m in members if m in common])
-            for name, value in _bands(part).items():
+            shared = [common.index(m) for m in members if m in common]
+            bands = _bands(columns.at(shared)) if shared else {}
+            for name, value in bands.items():
                 table.setdefault(scope, {}).setdefault(name, {})[kind] = value
     return table
 

@@ -1,0 +1,61 @@
+"""A study file: defaults resolved, faults named with file, key and the nearest right one."""
+
+from pathlib import Path
+
+import pytest
+
+from goniometer.config import Study, read_study
+from goniometer.errors import GoniometerError
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "arithmetic.yaml"
+
+
+def test_the_example_is_the_default_study():
+    study = read_study(EXAMPLE)
+    plain = Study(name=study.name, arms=study.arms, floors=study.floors)
+    same = study.model_copy(update={"geometry": plain.geometry})
+    assert same.model_dump() == plain.model_dump()
+
+
+def test_the_fingerprint_is_of_the_resolved_settings(tmp_path: Path):
+    study = read_study(EXAMPLE)
+    spelt = tmp_path / "spelt.yaml"
+    spelt.write_text(EXAMPLE.read_text() + "\nseed: 0\n".replace("seed: 0", ""))
+    assert read_study(spelt).fingerprint == study.fingerprint
+    assert study.model_copy(update={"seed": 1}).fingerprint != study.fingerprint
+
+
+FAULTS = {
+    "steps:": ("stepz:", r"training.stepz: unknown key. Did you mean 'steps'\?"),
+    "arms:": ("armz:", r"armz: unknown key. Did you mean 'arms'\?"),
+    "prompts: 800": ("prompts: -1", "rollouts.prompts: .*greater than 0; found -1"),
+    "objective: rft": (
+        "objektive: rft",
+        r"arms.1.objektive: unknown key. Did you mean 'objective'\?",
+    ),
+    "arm: SFT": ("arm: SFX", "floors.arm: no arm is called 'SFX'"),
+    "name: RFT": ("name: SFT", "the name 'SFT' stands twice"),
+    "margin: 0.02": ("margin: .nan", "evaluation.margin"),
+    "arms:\n": ("arms: [\n", "line [0-9]+: not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("right", FAULTS)
+def test_faults_are_named(tmp_path: Path, right: str):
+    wrong, message = FAULTS[right]
+    text = EXAMPLE.read_text()
+    assert right in text
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace(right, wrong, 1))
+    with pytest.raises(GoniometerError, match=message) as error:
+        read_study(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_study_is_refused(tmp_path: Path):
+    with pytest.raises(GoniometerError, match="no such study file"):
+        read_study(tmp_path / "absent.yaml")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(GoniometerError, match="not a study; found list"):
+        read_study(tmp_path / "list.yaml")
