@@ -155,3 +155,11 @@ def test_a_grader_that_fails_is_not_a_wrong_answer():
     grade = grade_or_ungraded(Crashing(), PROBLEM, "#### 42", truncated=False)
     assert grade == Ungraded("RecursionError: parser gave up")
     assert grade_or_ungraded(ARITHMETIC, PROBLEM, "#### 42", truncated=False) == Correct()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("#### 12.5", "12.5"), ("#### 12.0", "12"), ("#### 1,200.50", "1200.5"), ("#### -0", "0")],
+)
+def test_a_fraction_is_not_its_whole_part(text: str, answer: str):
+    assert final_answer(text) == answer
