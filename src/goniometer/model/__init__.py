@@ -1,0 +1,20 @@
+"""Language models: load, generate, token log-probs, and deltas put on without a merged copy.
+
+The only room that imports transformers.
+"""
+
+from goniometer.model.generate import Generation, generate
+from goniometer.model.language_model import EMBEDDED, LanguageModel, load
+from goniometer.model.perturb import perturbed
+from goniometer.model.score import completion_logprobs, token_logprobs
+
+__all__ = [
+    "EMBEDDED",
+    "Generation",
+    "LanguageModel",
+    "completion_logprobs",
+    "generate",
+    "load",
+    "perturbed",
+    "token_logprobs",
+]

@@ -1,0 +1,98 @@
+"""Complete prompts, by transformers' own generate."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from transformers import GenerationConfig
+
+from goniometer.model.language_model import LanguageModel
+from goniometer.seeds import derive
+
+
+@final
+@dataclass(frozen=True)
+class Generation:
+    """A completion; its tokens end with the end token unless `truncated`."""
+
+    tokens: tuple[int, ...]
+    truncated: bool
+
+
+def generate(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> list[Generation]:
+    """Complete prompts by transformers' own generate, from the untruncated distribution.
+
+    Batches hold prompts of similar length. Each has its own seed, and the global generator is
+    left as it was. Equal inputs on equally many threads give equal completions; another batch
+    size gives other draws of the same distribution.
+
+    Args:
+        model: what completes; its network may be `perturbed`.
+        prompts: token ids by row.
+        max_new_tokens: a completion that has not ended by then is truncated.
+        temperature: divides the logits; 0 is greedy.
+        seed: of all draws.
+        batch_size: rows at a time.
+        advance: called with the number of rows after each batch.
+
+    Returns:
+        One generation a prompt, in the order of the prompts.
+    """
+    sampled = temperature > 0
+    settings = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=sampled,
+        temperature=temperature if sampled else None,
+        top_k=0 if sampled else None,
+        top_p=1.0 if sampled else None,
+        eos_token_id=model.end_token,
+        pad_token_id=model.pad_token,
+    )
+    network: Any = model.network
+    done: dict[int, Generation] = {}
+    for number, rows in enumerate(by_length(prompts, batch_size)):
+        width = max(len(prompts[row]) for row in rows)
+        gaps = [width - len(prompts[row]) for row in rows]
+        padded = [[*[model.pad_token] * g, *prompts[r]] for g, r in zip(gaps, rows, strict=True)]
+        tokens = torch.tensor(padded, device=network.device)
+        mask = torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]
+        with _seeded(derive(seed, "batch", number), network.device):
+            output = network.generate(
+                input_ids=tokens, attention_mask=mask.long(), generation_config=settings
+            )
+        for row, completion in zip(rows, output[:, width:].tolist(), strict=True):
+            done[row] = _until(model.end_token, completion)
+        advance(len(rows))
+    return [done[row] for row in range(len(prompts))]
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Fence the global generator, which is the only one that transformers draws from."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _until(end_token: int, completion: list[int]) -> Generation:
+    if end_token not in completion:
+        return Generation(tuple(completion), truncated=True)
+    return Generation(tuple(completion[: completion.index(end_token) + 1]), truncated=False)
+
+
+def by_length(texts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
+    """Yield the rows in batches of similar length, shortest first."""
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
