@@ -4,6 +4,7 @@ Cosines follow a table of how alike objectives are; everything else is derived f
 plus seeded noise, so that figures look like those of a real study.
 """
 
+import hashlib
 import math
 import random
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from goniometer.results import (
     Band,
     Comparison,
-    Floor,
     MeasureInfo,
     PairReadings,
     Reading,
@@ -19,6 +19,8 @@ from goniometer.results import (
     RunReadings,
     Scope,
 )
+from goniometer.statistics import sameness, seed_floor
+from tests.study_factory import study_of
 
 ALIKE = {
     ("SFT", "RFT"): 0.958, ("SFT", "RIFT"): 0.951, ("RFT", "RIFT"): 0.962, ("SFT", "DFT"): 0.57,
@@ -37,7 +39,7 @@ ANGLES = ("smallest", "median", "largest")
 
 def objective(run: str) -> str:
     """The arm that a run repeats."""
-    return run.split()[0]
+    return run.split(maxsplit=1)[0]
 
 
 def expected_cosine(a: str, b: str) -> float:
@@ -124,7 +126,7 @@ def _readings(cosine: float, scope: str, layers: int, noise: random.Random) -> d
 
 def _pair(a: str, b: str, layers: int, zero: str | None, seed: int) -> PairReadings:
     noise = random.Random(f"{seed}/{a}/{b}")
-    state, verdict = "comparable", ""
+    state = "comparable"
     cosine = min(0.9999, expected_cosine(a, b) + noise.gauss(0, 0.003))
     scopes = {}
     for scope, modules in _scopes(layers).items():
@@ -135,11 +137,9 @@ def _pair(a: str, b: str, layers: int, zero: str | None, seed: int) -> PairReadi
         elif scope == "layer.1":
             readings["angle_right_largest"] = Reading(undefined="numerical rank below k")
         scopes[scope] = Scope(modules=modules, energy_share=1.0, readings=readings)
-    if state == "zero delta":
-        verdict = "not comparable: zero delta"
     return PairReadings(
-        a=a, b=b, state=state, null_group=None if zero in (a, b) else "r16", scopes=scopes,
-        verdict=verdict,
+        a=a, b=b, state=state, null_group=None if zero in (a, b) else "ranks 16 and 16",
+        scopes=scopes, verdict="not decided",
     )  # fmt: skip
 
 
@@ -147,9 +147,7 @@ def _identical(pair: PairReadings) -> PairReadings:
     exact = measures_of(1.0) | {"cosine": 1.0, "cosine_mean": 1.0, "cosine_median": 1.0}
     exact = {m: (1.0 if v > 0.9 else 0.0) for m, v in exact.items()}
     scopes = {
-        name: scope.model_copy(
-            update={"readings": {m: Reading(value=v) for m, v in exact.items()}}
-        )
+        name: scope.model_copy(update={"readings": {m: Reading(value=v) for m, v in exact.items()}})
         for name, scope in pair.scopes.items()
     }
     return pair.model_copy(update={"state": "identical", "scopes": scopes})
@@ -164,7 +162,9 @@ def _run(name: str, layers: int, zero: str | None, seed: int) -> RunReadings:
     for scope in ("all", *_scopes(layers)):
         if scope in ("union", "intersection"):
             continue
-        part = 1.0 if scope == "all" else math.sqrt((1 if "layer" in scope else layers) / layers / 2)
+        part = (
+            1.0 if scope == "all" else math.sqrt((1 if "layer" in scope else layers) / layers / 2)
+        )
         values = {m: v * noise.uniform(0.92, 1.08) for m, v in size.items()}
         values["norm"] *= part
         scopes[scope] = {m: Reading(value=v) for m, v in values.items()}
@@ -172,23 +172,13 @@ def _run(name: str, layers: int, zero: str | None, seed: int) -> RunReadings:
             scopes[scope] = {m: Reading(undefined="a zero delta has no spectrum") for m in size}
             scopes[scope]["norm"] = Reading(value=0.0)
     return RunReadings(
-        name=name, source=f"runs/{name.lower().replace(' ', '-')}", fingerprint=f"{seed:02d}ab" * 16,
-        format="PEFT LoRA", base="embedded:base", ranks=(16, 16), modules=layers * 4,
+        name=name, source=f"runs/{name.lower().replace(' ', '-')}",
+        fingerprint=hashlib.sha256(name.encode()).hexdigest(), format="PEFT LoRA",
+        base="embedded:base", ranks=(16, 16), modules=layers * 4,
         state="zero delta" if name == zero else "ok", scopes=scopes,
         not_read=("lm_head.weight",) if name == "DFT" else (),
         warnings=("sigma_5 is close to sigma_6 in 3 modules",) if name == "GRPO" else (),
     )  # fmt: skip
-
-
-def _verdict(pair: PairReadings, floor: Floor | None) -> str:
-    cosine = pair.scopes["union"].readings["cosine"].value
-    if pair.state == "zero delta" or cosine is None:
-        return "zero delta: nothing to compare"
-    if pair.state == "identical":
-        return "the same update: identical"
-    if floor is None or floor.low is None:
-        return "similar, relative to the nulls" if cosine > 0.5 else "unlike, relative to the nulls"
-    return "the same update" if cosine >= floor.low else "not the same update"
 
 
 def comparison(
@@ -202,41 +192,41 @@ def comparison(
     """All of geometry over `runs`, with floors over those of ORDERS and INITS that are in it."""
     pairs = [_pair(a, b, layers, zero, seed) for i, a in enumerate(runs) for b in runs[i + 1 :]]
     pairs = [_identical(pair) if (pair.a, pair.b) == identical else pair for pair in pairs]
-    floors = []
-    for kind, extra in (("same init, other order", ORDERS), ("other init, same order", INITS)):
-        named = tuple(run for run in runs if run in ("SFT", *extra))
-        cosines = tuple(
-            pair.scopes["union"].readings["cosine"].value or 0.0
-            for pair in pairs
-            if pair.a in named and pair.b in named
-        )
-        if len(named) > 1:
-            low = min(cosines) - 0.02 if len(named) > 2 else None
-            rule = "mean minus t times s of the logit, 95 %, one-sided"
-            floors.append(Floor(kind=kind, runs=named, cosines=cosines, low=low, rule=rule))
-    floor = floors[0] if floors else None
-    pairs = [pair.model_copy(update={"verdict": _verdict(pair, floor)}) for pair in pairs]
     keys = tuple(measures_of(0.5))
     table = {
-        scope.replace("union", "whole"): {
+        scope: {
             m: {kind: null_band(m, kind, 64 * modules) for kind in ("independent", "shared_A0")}
             for m in keys
         }
         for scope, modules in _scopes(layers).items()
-        if scope != "intersection"
     }
+    known = {
+        (pair.a, pair.b): value
+        for pair in pairs
+        if (value := pair.scopes["union"].readings["cosine"].value) is not None
+    }
+    floors = {}
+    for kind, extra in (("same init, other order", ORDERS), ("other init, same order", INITS)):
+        named = tuple(run for run in runs if run in ("SFT", *extra))
+        if len(named) > 1:
+            floors[kind] = seed_floor(kind, named, known)
+    bands = table["union"]["cosine"]
+    judged = []
+    for pair in pairs:
+        turned = any(run in INITS for run in (pair.a, pair.b))
+        floor = floors.get("other init, same order" if turned else "same init, other order")
+        verdict = sameness(pair.scopes["union"].readings["cosine"], pair.state, floor, bands)
+        judged.append(pair.model_copy(update={"verdict": verdict}))
     return Comparison(
         k=K, origin=None, seed=seed, layers=tuple(range(layers)), projections=PROJECTIONS,
         measures=measure_info(), runs=tuple(_run(run, layers, zero, seed) for run in runs),
-        pairs=tuple(pairs), nulls={"r16": table}, floors=tuple(floors),
+        pairs=tuple(judged), nulls={"ranks 16 and 16": table}, floors=tuple(floors.values()),
         warnings=("SFT names another base than DPO: both are compared as they are",),
     )  # fmt: skip
 
 
 def results(*, study: bool = False, **of_comparison: Any) -> Results:
     """A whole document; with `study`, what a study adds over the same runs."""
-    from study_factory import study_of
-
     found = comparison(**of_comparison)
     return Results(
         title="Six objectives on arithmetic" if study else "Six adapters of one base",
@@ -244,3 +234,18 @@ def results(*, study: bool = False, **of_comparison: Any) -> Results:
         comparison=found,
         study=study_of(found) if study else None,
     )
+
+
+def renamed(found: Results, names: dict[str, str]) -> Results:
+    """The same results under other run names, wherever a whole string is a name."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return names.get(value, value)
+        if isinstance(value, list):
+            return [walk(part) for part in value]
+        if isinstance(value, dict):
+            return {key: walk(part) for key, part in value.items()}
+        return value
+
+    return Results.model_validate(walk(found.model_dump(mode="json")))

@@ -1,4 +1,4 @@
-"""What a synthetic study adds to a synthetic comparison: cells, accuracies, pairs, checks, claims."""
+"""What a synthetic study adds to a synthetic comparison: cells, scores, checks, claims."""
 
 import math
 import random
@@ -20,7 +20,7 @@ MARGIN = 0.02
 
 
 def _score(name: str) -> float:
-    return SCORES.get(name.split()[0], 0.902 if name.startswith("DPO") else 0.88)
+    return SCORES.get(name.split(maxsplit=1)[0], 0.902 if name.startswith("DPO") else 0.88)
 
 
 def _wilson(correct: int, n: int) -> tuple[float, float]:
@@ -83,7 +83,8 @@ def _cell(name: str, steps: int) -> Cell:
     return Cell(
         name=name, objective=objective.lower(), options={"beta": 0.1} if objective == "DPO" else {},
         role="floor" if repeat else "arm", learning_rate=1e-3, init_seed=0, order_seed=0,
-        state="diverged" if diverged else "trained", unit="pairs" if objective == "DPO" else "tokens",
+        state="diverged" if diverged else "trained",
+        unit="pairs" if objective == "DPO" else "tokens",
         steps=steps, losses=tuple(losses), gradient_norms=tuple(norms),
         clipped=sum(norm > 1 for norm in norms) / len(norms),
         nll_right=None if diverged else 0.31 + noise.gauss(0, 0.01),

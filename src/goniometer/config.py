@@ -40,15 +40,17 @@ class Models(Section):
 class Rollouts(Section):
     """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept."""
 
-    prompts: Positive = Field(800, description="training prompts kept: right and wrong rows both")
+    prompts: Positive = Field(
+        default=800, description="training prompts, right and wrong rows each"
+    )
     held_out_prompts: Positive = Field(
-        200, description="mixed validation prompts, for NLL and pairs"
+        default=200, description="mixed validation prompts, for NLL and pairs"
     )
     samples: Annotated[int, Field(ge=2)] = 8
     rows_per_prompt: Annotated[int, Field(ge=2)] = 4
     temperature: Annotated[float, Field(gt=0)] = 1.0
     max_new_tokens: Positive = 64
-    batch_size: Positive = Field(128, description="rows generated at once: part of the draws")
+    batch_size: Positive = Field(default=128, description="rows generated at once")
 
 
 class Adapter(Section):
@@ -64,13 +66,13 @@ class Training(Section):
 
     steps: Positive = 100
     prompts_per_step: Positive = 8
-    micro_batches: Positive = Field(1, description="parts a step is accumulated over")
+    micro_batches: Positive = Field(default=1, description="parts a step is accumulated over")
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warm_up: Share = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Annotated[float, Field(gt=0)] = 1.0
     precision: Literal["no", "bf16"] = "no"
-    threads: Positive = Field(2, description="CPU threads: a setting, as sums depend on it")
+    threads: Positive = Field(default=1, description="CPU threads: a setting, as sums depend on it")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> "Training":
@@ -92,8 +94,12 @@ class Floors(Section):
     """Repeats of one arm that differ in one seed: what 'the same update' looks like here."""
 
     arm: str = "SFT"
-    orders: Positive = Field(3, description="runs with the arm's init, the arm itself among them")
-    inits: Positive = Field(2, description="runs with the arm's order, the arm itself among them")
+    orders: Positive = Field(
+        default=3, description="runs with the arm's init, the arm itself among them"
+    )
+    inits: Positive = Field(
+        default=2, description="runs with the arm's order, the arm itself among them"
+    )
 
 
 class Evaluation(Section):
@@ -101,7 +107,7 @@ class Evaluation(Section):
 
     problems: Positive = 2000
     max_new_tokens: Positive = 64
-    batch_size: Positive = 500
+    batch_size: Positive = 256
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
 
 

@@ -1,17 +1,16 @@
 """From results to a folder: report.html, summary.md and figures."""
 
+import json
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from goniometer.report import theme
-from goniometer.report.figures import draw
-from goniometer.report.page import Page, as_script, compose
-from goniometer.report.summary import summary
+from goniometer.report import theme, vega
 from goniometer.results import Results
 
-# The bundles of vl-convert up to 1.9 export null as `vega` and `vegaLite`; vegaEmbed is sound.
-_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+if TYPE_CHECKING:
+    from goniometer.report.page import Page
 
 
 def build(results: Results, folder: Path, *, png: bool = False) -> Path:
@@ -21,19 +20,23 @@ def build(results: Results, folder: Path, *, png: bool = False) -> Path:
     figures/*.svg; with `png` each figure also as PNG at twice the size. Equal results give equal
     bytes.
     """
+    # Altair takes half a second to import: only who builds a report waits for it.
+    from goniometer.report.figures import draw
+    from goniometer.report.page import compose
+    from goniometer.report.summary import summary
+
     page = compose(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     path.write_text(render(page), encoding="utf-8")
     (folder / "summary.md").write_text(summary(page), encoding="utf-8")
-    draw(page, folder / "figures", png=png)
+    draw(page.gallery, folder / "figures", png=png)
     return path
 
 
-def render(page: Page) -> str:
+def render(page: "Page") -> str:
     """The page as HTML. Every text is escaped; only our own style sheet and script are not."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FunctionLoader(_resource),
@@ -42,28 +45,31 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    charts = {name: asdict(chart) for name, chart in page.charts.items()}
+    charts = {name: asdict(chart) for name, chart in page.gallery.charts.items()}
+    # Not escaped: our own files, our own constants, and JSON made safe by `as_script`.
+    trusted = {
+        "light": theme.css_variables(theme.LIGHT),
+        "dark": theme.css_variables(theme.DARK),
+        "font": theme.FONT,
+        "style": _resource("report.css"),
+        "vega": vega.script(),
+        "script": _resource("report.js"),
+        "charts": as_script({"bases": page.gallery.bases, "charts": charts}),
+    }
     return environment.get_template("template.html").render(
         page=page,
         results=page.results,
         comparison=page.results.comparison,
         study=page.results.study,
-        light=Markup(theme.css_variables(theme.LIGHT)),
-        dark=Markup(theme.css_variables(theme.DARK)),
-        font=Markup(theme.FONT),
-        style=Markup(_resource("report.css")),
-        vega=Markup(_vega()),
-        script=Markup(_resource("report.js")),
-        charts=Markup(as_script({"bases": page.bases, "charts": charts})),
+        trusted=trusted,
     )
+
+
+def as_script(value: object) -> str:
+    """JSON that can stand in a script element: no `<`, `>` or `&`, whatever the names say."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _resource(name: str) -> str:
     return files("goniometer.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _vega() -> str:
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-    return bundle

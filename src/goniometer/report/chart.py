@@ -7,13 +7,13 @@ the same thing again and again.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import altair as alt
-from altair.utils.schemapi import debug_mode
+from altair.utils import schemapi
 
 from goniometer.report.theme import CONFIG, Spec, in_light
 
@@ -35,16 +35,23 @@ class Chart:
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Let Altair skip its schema: that costs more than all else; the tests check each spec."""
-    with debug_mode(False):
+    with schemapi.debug_mode(False):
         yield
 
 
-def spec(chart: alt.LayerChart, signals: tuple[str, ...] = (), **properties: Any) -> Spec:
-    """A specification that fills its container, with the signals that its charts set."""
-    params = [alt.param(name=name, value=None) for name in signals]
-    sized = chart.add_params(*params).properties(width="container", height=100, **properties)
-    found: Spec = sized.to_dict(validate=False)
-    return {**found, "config": CONFIG}
+def spec(
+    layers: Sequence[alt.Chart],
+    signals: tuple[str, ...],
+    title: alt.TitleParams | None = None,
+    padding: dict[str, Any] | None = None,
+) -> Spec:
+    """Layers as a specification that fills its container, with the signals that charts set."""
+    chart = alt.LayerChart(layer=list(layers), width="container", height=100)
+    if title is not None:
+        chart = chart.properties(title=title)
+    chart = chart.add_params(*(alt.param(name=name, value=None) for name in signals))
+    found: Spec = chart.to_dict(validate=schemapi.DEBUG_MODE)
+    return {**found, "config": CONFIG} | ({"padding": padding} if padding else {})
 
 
 def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
@@ -72,3 +79,8 @@ def filled(vega: Spec, chart: Chart, width: int) -> Spec:
 def rounded(value: float | None, digits: int = 5) -> float | None:
     """A number as charts carry it: short, so that a page of thousands stays small."""
     return None if value is None else float(f"{value:.{digits}g}")
+
+
+def plain(field: str) -> alt.Color:
+    """Colour from the data as it stands."""
+    return alt.Color(f"{field}:N", scale=None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.chart import Chart, rounded, spec
+from goniometer.report.chart import Chart, Row, plain, rounded, spec
 from goniometer.report.index import Index
 from goniometer.report.theme import Spec, var
 from goniometer.results import Accuracy, Paired
@@ -14,12 +14,19 @@ from goniometer.results import Accuracy, Paired
 ROW = 24
 PAIR_ROW = 20
 MOST_ROOM = 150
+MOST_ROWS = 40  # of a forest; the table holds the rest
+MOST_ROWS = 40  # of a forest; the table holds the rest
 
 
 def names_axis(field: str) -> alt.Y:
     """Runs or pairs down the left, in the order of the data; the signal `room` is their width."""
-    room = {"minExtent": alt.expr("room"), "maxExtent": alt.expr("room")}
-    axis = alt.Axis(labelLimit=MOST_ROOM, labelFontSize=12, labelColor=var("ink"), **room)
+    axis = alt.Axis(
+        labelLimit=MOST_ROOM,
+        labelFontSize=12,
+        labelColor=var("ink"),
+        minExtent=alt.expr("room"),
+        maxExtent=alt.expr("room"),
+    )
     return alt.Y(f"{field}:N", title=None, sort=None, axis=axis)
 
 
@@ -28,11 +35,12 @@ def room(names: Sequence[str]) -> int:
     return min(MOST_ROOM, math.ceil(10 + 6.8 * max(map(len, names), default=0)))
 
 
-def ringed(dots: alt.Chart, **encoding: object) -> alt.Chart:
+def ringed(dots: alt.Chart) -> alt.Chart:
     """Points in a run's colour (field c), filled or hollow (field fill)."""
-    return dots.mark_point(size=58, opacity=1, strokeWidth=2).encode(
-        stroke=alt.Stroke("c:N", scale=None), fill=alt.Fill("fill:N", scale=None), **encoding
+    rings: alt.Chart = dots.mark_point(size=58, opacity=1, strokeWidth=2).encode(
+        stroke=alt.Stroke("c:N", scale=None), fill=alt.Fill("fill:N", scale=None)
     )
+    return rings
 
 
 def accuracies_spec() -> Spec:
@@ -51,16 +59,16 @@ def accuracies_spec() -> Spec:
     ]
     runs = alt.Chart(alt.NamedData("runs"))
     base = alt.Chart(alt.NamedData("base"))
-    colour = alt.Color("c:N", scale=None)
-    values = runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12)
-    chart = alt.layer(
-        base.mark_rect(color=var("shared"), opacity=0.5).encode(x=alt.X("lo:Q").title(title), x2="hi:Q"),
+    low = alt.X("lo:Q", title=title)
+    layers = [
+        base.mark_rect(color=var("shared"), opacity=0.5).encode(x=low, x2="hi:Q"),
         base.mark_rule(color=var("muted"), strokeDash=[3, 3]).encode(x=x),
-        runs.mark_rule(strokeWidth=2).encode(y=y, x=alt.X("lo:Q").title(title), x2="hi:Q", color=colour),
-        ringed(runs, y=y, x=x, tooltip=tooltip),
-        values.encode(y=y, text="t:N"),
-    )
-    return spec(chart, ("low", "high", "room")) | {"padding": {"left": 2, "right": 56, "top": 4, "bottom": 2}}
+        runs.mark_rule(strokeWidth=2).encode(y=y, x=low, x2="hi:Q", color=plain("c")),
+        ringed(runs).encode(y=y, x=x, tooltip=tooltip),
+        runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(y=y, text="t:N"),
+    ]
+    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
+    return spec(layers, ("low", "high", "room"), padding=padding)
 
 
 def accuracies(index: Index, found: Sequence[Accuracy]) -> Chart:
@@ -92,8 +100,8 @@ def forest_spec() -> Spec:
     """Differences with intervals over the shaded margin, in percentage points."""
     y = names_axis("pair")
     scale = alt.Scale(domain=[alt.expr("-reach"), alt.expr("reach")], nice=False)
-    title = "points, Tango 95 % interval"
-    x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
+    points = "points, Tango 95 % interval"
+    x = alt.X("x:Q", title=points, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
     tooltip = [
         alt.Tooltip("pair:N"),
         alt.Tooltip("x:Q", title="points"),
@@ -104,14 +112,15 @@ def forest_spec() -> Spec:
     ]
     pairs = alt.Chart(alt.NamedData("pairs"))
     margin = alt.Chart(alt.NamedData("margin"))
-    ends = {"x": alt.X("lo:Q").title(title), "x2": alt.X2("hi:Q")}
-    chart = alt.layer(
-        margin.mark_rect(color=var("accent"), opacity=0.16).encode(**ends),
+    low = alt.X("lo:Q", title=points)
+    layers = [
+        margin.mark_rect(color=var("accent"), opacity=0.16).encode(x=low, x2="hi:Q"),
         margin.mark_rule(color=var("axis")).encode(x=x),
-        pairs.mark_rule(strokeWidth=1.5, color=var("ink")).encode(y=y, **ends),
+        pairs.mark_rule(strokeWidth=1.5, color=var("ink")).encode(y=y, x=low, x2="hi:Q"),
         pairs.mark_circle(size=40, opacity=1, color=var("ink")).encode(y=y, x=x, tooltip=tooltip),
-    )
-    return spec(chart, ("reach", "room"))
+    ]
+    title = alt.TitleParams(alt.expr("heading"), frame="bounds")
+    return spec(layers, ("reach", "room", "heading"), title)
 
 
 def difference(pair: Paired) -> str:
@@ -124,7 +133,8 @@ def forest(found: Sequence[Paired], reach: float, room: int) -> Chart:
 
     All forests of a page share `reach`, the end of the axis in points, and the `room` for names.
     """
-    rows = [
+    shown = found[:MOST_ROWS]
+    rows: list[Row] = [
         {
             "pair": difference(p),
             "x": rounded(100 * p.difference, 3),
@@ -133,10 +143,12 @@ def forest(found: Sequence[Paired], reach: float, room: int) -> Chart:
             "p": notation.p_value(p.p_holm),
             "need": notation.fixed(100 * p.smallest_margin, 1),
         }
-        for p in found
+        for p in shown
     ]
     margin = 100 * found[0].margin
-    data = {"pairs": rows, "margin": [{"lo": -margin, "x": 0, "hi": margin}]}
-    signals = {"reach": reach, "room": room}
-    description = f"Differences in accuracy: {found[0].verdict}."
+    data: dict[str, list[Row]] = {"pairs": rows, "margin": [{"lo": -margin, "x": 0, "hi": margin}]}
+    verdict = found[0].verdict
+    heading = f"{verdict[0].upper()}{verdict[1:]}: {notation.count(len(found), 'pair')}"
+    signals = {"reach": reach, "room": room, "heading": heading}
+    description = f"Differences in accuracy: {verdict}."
     return Chart("forest", description, PAIR_ROW * len(rows), data, signals)

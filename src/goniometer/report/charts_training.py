@@ -6,47 +6,54 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.chart import Chart, Row, rounded, spec
+from goniometer.report.chart import Chart, Row, plain, rounded, spec
 from goniometer.report.charts_study import ROW, names_axis, ringed, room
 from goniometer.report.index import Index
 from goniometer.report.theme import Spec, var
 from goniometer.results import Cell
 
-EXTENT = 30  # pixels for the numbers of an axis, so that plots align
+ROOM = 30  # pixels for the numbers of an axis, so that plots align
 MOST_POINTS = 240  # of a curve; longer ones are drawn as means of equal stretches of steps
 SIGNALS = ("steps", "colour", "heading")
 
 
 def loss_spec() -> Spec:
     """Loss by step on the run's own scale."""
-    return _curve("y", alt.Scale(zero=False), 600, 12, labels=False)
+    axis = alt.Axis(grid=True, tickCount=3, minExtent=ROOM, maxExtent=ROOM)
+    y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=axis)
+    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 28"))
+    return spec([_curve(y, None, alt.Axis(tickCount=4, labels=False))], SIGNALS, title)
 
 
 def norm_spec() -> Spec:
     """Gradient norm by step on one logarithmic scale for all runs, the clip dashed."""
-    limits = alt.Scale(type="log", domain=[alt.expr("low"), alt.expr("high")], nice=False)
-    return _curve("y", limits, "normal", 11, labels=True)
-
-
-def _curve(field: str, scale: alt.Scale, weight: object, size: int, *, labels: bool) -> Spec:
-    reach = alt.Scale(domain=[0, alt.expr("steps")], nice=False)
-    axis = alt.Axis(tickCount=4, labels=labels, labelFlush=True)
-    x = alt.X("x:Q", title="step" if labels else None, scale=reach, axis=axis)
-    extent = {"minExtent": EXTENT, "maxExtent": EXTENT}
-    ticks = {"values": alt.expr("ticks")} if labels else {"tickCount": 3}
-    axis_y = alt.Axis(grid=True, **extent, **ticks)
-    y = alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis_y)
-    tooltip = [alt.Tooltip("x:Q", title="step"), alt.Tooltip("y:Q", title="value")]
-    line = alt.Chart(alt.NamedData("curve")).mark_line(
-        strokeWidth=1.3, color=alt.expr("colour"), clip=True
+    scale = alt.Scale(type="log", domain=[alt.expr("low"), alt.expr("high")], nice=False)
+    axis = alt.Axis(grid=True, values=alt.expr("ticks"), minExtent=ROOM, maxExtent=ROOM)
+    y = alt.Y("y:Q", title=None, scale=scale, axis=axis)
+    clip = alt.Chart(alt.NamedData("clip"))
+    layers = [
+        _curve(y, "step", alt.Axis(tickCount=4, labelFlush=True)),
+        clip.mark_rule(strokeDash=[4, 3], color=var("muted")).encode(y=y),
+    ]
+    title = alt.TitleParams(
+        alt.expr("heading"),
+        frame="bounds",
+        limit=alt.expr("width + 28"),
+        fontWeight="normal",
+        fontSize=11,
     )
-    layers = [line.encode(x=x, y=y, tooltip=tooltip)]
-    if labels:
-        clip = alt.Chart(alt.NamedData("clip"))
-        layers.append(clip.mark_rule(strokeDash=[4, 3], color=var("muted")).encode(y=y))
-    title = alt.TitleParams(alt.expr("heading"), fontWeight=weight, fontSize=size)
-    signals = (*SIGNALS, "low", "high", "ticks") if labels else SIGNALS
-    return spec(alt.layer(*layers), signals, title=title)
+    return spec(layers, (*SIGNALS, "low", "high", "ticks"), title)
+
+
+def _curve(y: alt.Y, title: str | None, axis: alt.Axis) -> alt.Chart:
+    steps = alt.Scale(domain=[alt.expr("0"), alt.expr("steps")], nice=False)
+    tooltip = [alt.Tooltip("x:Q", title="step"), alt.Tooltip("y:Q", title="value")]
+    line: alt.Chart = (
+        alt.Chart(alt.NamedData("curve"))
+        .mark_line(strokeWidth=1.3, color=alt.expr("colour"), clip=True)
+        .encode(x=alt.X("x:Q", title=title, scale=steps, axis=axis), y=y, tooltip=tooltip)
+    )
+    return line
 
 
 def loss(index: Index, cell: Cell) -> Chart:
@@ -56,7 +63,9 @@ def loss(index: Index, cell: Cell) -> Chart:
         "colour": index.colour(cell.name),
         "heading": f"{cell.name}: loss per {cell.unit.removesuffix('s')}",
     }
-    return Chart("loss", f"Loss of {cell.name} by step.", 84, {"curve": thinned(cell.losses)}, signals)
+    return Chart(
+        "loss", f"Loss of {cell.name} by step.", 84, {"curve": thinned(cell.losses)}, signals
+    )
 
 
 def norm(index: Index, cell: Cell, clip: float | None, limits: tuple[float, float]) -> Chart:
@@ -107,16 +116,17 @@ def held_out_spec() -> Spec:
         alt.Tooltip("x:Q", title="run's NLL"),
     ]
     rows = alt.Chart(alt.NamedData("rows"))
-    way = {"x": alt.X("base:Q").title(title), "x2": alt.X2("x:Q")}
-    chart = alt.layer(
-        rows.mark_rule(strokeWidth=1.5).encode(y=y, color=alt.Color("c:N", scale=None), **way),
-        rows.mark_tick(thickness=2, size=14, color=var("muted")).encode(y=y, x=way["x"]),
-        ringed(rows, y=y, x=x, tooltip=tooltip),
-        rows.transform_filter("datum.x === null && datum.k === 'right rows'")
-        .mark_text(align="left", x=4, color=var("muted"), text="not measured")
-        .encode(y=y),
+    base = alt.X("base:Q", title=title)
+    absent = rows.transform_filter("datum.x === null && datum.k === 'right rows'").mark_text(
+        align="left", x=4, color=var("muted"), text="not measured"
     )
-    return spec(chart, ("room",))
+    layers = [
+        rows.mark_rule(strokeWidth=1.5).encode(y=y, x=base, x2="x:Q", color=plain("c")),
+        rows.mark_tick(thickness=2, size=14, color=var("muted")).encode(y=y, x=base),
+        ringed(rows).encode(y=y, x=x, tooltip=tooltip),
+        absent.encode(y=y),
+    ]
+    return spec(layers, ("room",))
 
 
 def held_out(index: Index) -> Chart:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.chart import Chart, Row, rounded, spec
+from goniometer.report.chart import Chart, Row, plain, rounded, spec
 from goniometer.report.index import NULL_COLOURS, NULL_KINDS, NULL_NAMES, Index, cosine, whole
 from goniometer.report.theme import Spec, var
 from goniometer.results import PairReadings
@@ -24,10 +24,8 @@ LABEL = 150  # pixels that a run's name may take
 def ruler_spec() -> Spec:
     """Rows of dots (cosines of pairs and of floors) and of bands (nulls) over one axis."""
     y = alt.Y("i:O", axis=None, sort=None)
-    domain = [alt.expr("low"), 1]
-    axis = alt.Axis(grid=True, tickCount=6)
-    x = alt.X("x:Q", title=TITLE, scale=alt.Scale(domain=domain), axis=axis)
-    colours = alt.Scale(domain=["pair", "floor"], range=[var("ink"), var("accent")])
+    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("1")])
+    x = alt.X("x:Q", title=TITLE, scale=scale, axis=alt.Axis(grid=True, tickCount=6))
     texts = alt.Chart(alt.NamedData("rows")).mark_text(
         align="left", baseline="top", x=0, dy=2 - ROW / 2, color=var("muted")
     )
@@ -36,24 +34,20 @@ def ruler_spec() -> Spec:
         yOffset=6, size=20, thickness=2, color=var("accent"), opacity=1
     )
     dots = alt.Chart(alt.NamedData("dots")).mark_circle(yOffset=6, size=62, opacity=0.55)
-    chart = alt.layer(
+    tooltip = [alt.Tooltip("t:N", title="pair"), alt.Tooltip("x:Q", title="cosine")]
+    layers = [
         texts.encode(y=y, text="t:N"),
         bands.encode(
             y=y,
-            x=alt.X("lo:Q").title(TITLE),
+            x=alt.X("lo:Q", title=TITLE),
             x2="hi:Q",
-            color=alt.Color("c:N", scale=None),
+            color=plain("c"),
             stroke=alt.Stroke("c:N", scale=None),
         ),
         bounds.encode(y=y, x=x),
-        dots.encode(
-            y=y,
-            x=x,
-            color=alt.Color("k:N", legend=None, scale=colours),
-            tooltip=[alt.Tooltip("t:N", title="pair"), alt.Tooltip("x:Q", title="cosine")],
-        ),
-    )
-    return spec(chart, ("low",))
+        dots.encode(y=y, x=x, color=plain("c"), tooltip=tooltip),
+    ]
+    return spec(layers, ("low",))
 
 
 def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
@@ -67,12 +61,14 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
     defined = [(pair, value) for pair in pairs if (value := cosine(pair)) is not None]
     i = row(f"{notation.count(len(defined), 'pair')} of {noun}")
     for pair, value in defined:
-        data["dots"].append({"i": i, "x": rounded(value), "t": f"{pair.a}, {pair.b}", "k": "pair"})
+        data["dots"].append(
+            {"i": i, "x": rounded(value), "t": f"{pair.a}, {pair.b}", "c": var("ink")}
+        )
     for floor in index.comparison.floors:
         bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
         i = row(f"floor: {floor.kind} ({notation.count(len(floor.cosines), 'pair')}{bound})")
         for value in floor.cosines:
-            data["dots"].append({"i": i, "x": rounded(value), "t": floor.kind, "k": "floor"})
+            data["dots"].append({"i": i, "x": rounded(value), "t": floor.kind, "c": var("accent")})
         if floor.low is not None:
             data["bounds"].append({"i": i, "x": rounded(floor.low)})
     groups = sorted({pair.null_group for pair, _ in defined if pair.null_group})
@@ -90,7 +86,7 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
 
 
 def matrix_spec(runs: int) -> Spec:
-    """The lower triangle of a square; each run's name stands on the diagonal and reads rightwards."""
+    """The lower triangle of a square; a run's name stands on the diagonal and reads rightwards."""
     places = alt.Scale(domain=list(range(runs)), paddingInner=0.04)
     x, y = (alt.X("j:O", axis=None, scale=places), alt.Y("i:O", axis=None, scale=places))
     tooltip = [
@@ -100,22 +96,17 @@ def matrix_spec(runs: int) -> Spec:
         alt.Tooltip("verdict:N", title="verdict"),
     ]
     cells = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y, tooltip=tooltip)
-    tiles = cells.mark_rect().encode(
-        color=alt.Color("fill:N", scale=None), opacity=alt.Opacity("share:Q", scale=None)
-    )
-    numbers = cells.transform_calculate(
-        t=f"width / {runs} > 44 ? datum.long : datum.short"
-    ).mark_text()
+    worded = cells.transform_calculate(t=f"width / {runs} > 44 ? datum.long : datum.short")
     heads = alt.Chart(alt.NamedData("names")).mark_text(
         align="left", dx=alt.expr(f"4 - width / {2 * runs}"), fontWeight=600, limit=LABEL
     )
-    chart = alt.layer(
-        tiles,
-        numbers.encode(text="t:N", color=alt.Color("ink:N", scale=None)),
-        heads.encode(x=x, y=y, text="t:N", color=alt.Color("c:N", scale=None)),
-    )
+    layers = [
+        cells.mark_rect().encode(color=plain("fill"), opacity=alt.Opacity("share:Q", scale=None)),
+        worded.mark_text().encode(text="t:N", color=plain("ink")),
+        heads.encode(x=x, y=y, text="t:N", color=plain("c")),
+    ]
     padding = {"left": 2, "right": {"expr": "room"}, "top": 2, "bottom": 2}
-    return spec(chart, ("room",)) | {"padding": padding}
+    return spec(layers, ("room",), padding=padding)
 
 
 def matrix(index: Index, order: Sequence[str]) -> Chart:
@@ -154,7 +145,7 @@ def _cell(pair: PairReadings | None, i: int, j: int) -> Row:
 
 
 def seriated(index: Index) -> tuple[str, ...]:
-    """The runs with alike ones side by side: optimal leaf order of average linkage on 1 - cosine."""
+    """The runs, alike ones side by side: optimal leaf order, average linkage on 1 - cosine."""
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     names = index.names

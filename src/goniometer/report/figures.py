@@ -4,21 +4,22 @@ import re
 from pathlib import Path
 
 from goniometer.report.chart import Chart, filled
-from goniometer.report.page import Page
+from goniometer.report.gallery import Gallery
 from goniometer.report.theme import LIGHT
 
 GAP = 14
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
-def draw(page: Page, folder: Path, *, png: bool) -> None:
+def draw(gallery: Gallery, folder: Path, *, png: bool) -> None:
     """Write figures/*.svg, with `png` also *.png; grids of small multiples are one figure each."""
     import vl_convert
 
     folder.mkdir(exist_ok=True)
-    for name, (charts, columns, width) in plan(page).items():
+    for name, (charts, columns, width) in plan(gallery).items():
         drawn = [
-            vl_convert.vega_to_svg(filled(page.bases[chart.base], chart, width)) for chart in charts
+            vl_convert.vega_to_svg(filled(gallery.bases[chart.base], chart, width))
+            for chart in charts
         ]
         svg = tiled(drawn, columns)
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -26,20 +27,25 @@ def draw(page: Page, folder: Path, *, png: bool) -> None:
             (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2))
 
 
-def plan(page: Page) -> dict[str, tuple[list[Chart], int, int]]:
+def plan(gallery: Gallery) -> dict[str, tuple[list[Chart], int, int]]:
     """Each figure: its charts, how many stand in a row, and the width of one."""
-    charts = page.charts
-    widths = {"ruler": 640, "matrix": 64 * len(page.index.names) + 140}
+    charts = gallery.charts
+    runs = len(charts["matrix"].data["names"])
+    widths = {"ruler": 640, "matrix": 64 * runs + 140}
     widths |= {"accuracies": 640, "held-out": 640}
     found = {name: ([charts[name]], 1, width) for name, width in widths.items() if name in charts}
     for name, columns in (("reference", 4), ("layers", 3), ("projections", 3), ("sizes", 4)):
-        if page.grids.get(name):
-            found[name] = ([charts[chart] for chart in page.grids[name]], columns, 900 // columns)
-    if page.forests:
-        found["forest"] = ([charts[chart] for _, chart, _ in page.forests], 1, 640)
-    if page.curves:
-        columns = min(4, len(page.curves))
-        rows = [page.curves[i : i + columns] for i in range(0, len(page.curves), columns)]
+        if gallery.grids.get(name):
+            found[name] = (
+                [charts[chart] for chart in gallery.grids[name]],
+                columns,
+                900 // columns,
+            )
+    if gallery.forests:
+        found["forest"] = ([charts[chart] for chart in gallery.forests], 1, 640)
+    if gallery.curves:
+        columns = min(4, len(gallery.curves))
+        rows = [gallery.curves[i : i + columns] for i in range(0, len(gallery.curves), columns)]
         order = [pair[kind] for row in rows for kind in (0, 1) for pair in row]
         found["training"] = ([charts[chart] for chart in order], columns, 900 // columns)
     return found

@@ -1,6 +1,6 @@
 """Looking things up in results: who is an arm, which pair is meant, where the floor lies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -12,6 +12,7 @@ from goniometer.results import (
     Comparison,
     Floor,
     NullKind,
+    Paired,
     PairReadings,
     Reading,
     Results,
@@ -71,6 +72,13 @@ class Index:
         arms = set(self.arms)
         return tuple(p for p in self.comparison.pairs if p.a in arms and p.b in arms)
 
+    @cached_property
+    def paired_arms(self) -> tuple[Paired, ...]:
+        """Paired tests between arms and with the base."""
+        study = self.results.study
+        known = {*self.arms, *(a.run for a in (study.accuracies[:1] if study else ()))}
+        return tuple(p for p in (study.paired if study else ()) if {p.a, p.b} <= known)
+
     def colour(self, name: str) -> str:
         """A run's colour, the same in all charts; a repeat has the colour of its arm."""
         objective = {cell.name: cell.objective for cell in self.cells}
@@ -118,6 +126,16 @@ def read(pair: PairReadings, scope: str, measure: str) -> Reading | None:
 def whole(pair: PairReadings) -> str:
     """The scope that stands for the whole model: the union of both runs' modules."""
     return next((scope for scope in _WHOLE if scope in pair.scopes), "union")
+
+
+def alike_first(pairs: Iterable[PairReadings]) -> list[PairReadings]:
+    """Pairs by falling cosine, those without one last."""
+
+    def place(pair: PairReadings) -> float:
+        value = cosine(pair)
+        return 2.0 if value is None else -value
+
+    return sorted(pairs, key=place)
 
 
 def cosine(pair: PairReadings) -> float | None:

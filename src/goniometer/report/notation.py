@@ -1,5 +1,6 @@
 """How numbers, intervals and states are written, the same everywhere in a report."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from goniometer.results import Band, PairReadings, Reading
@@ -75,7 +76,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listed(names: list[str], conjunction: str = "and") -> str:
+def listed(names: Sequence[str], conjunction: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     if len(names) < 2:
         return "".join(names)

@@ -5,15 +5,9 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from goniometer.report.chart import Row
-from goniometer.report.charts_depth import (
-    Panel,
-    floor_rows,
-    limits,
-    line,
-    null_rows,
-    readings,
-)
-from goniometer.report.index import Index, cosine
+from goniometer.report.charts_depth import Panel
+from goniometer.report.index import Index, alike_first, cosine
+from goniometer.report.rows import floor_rows, limits, line, null_rows, readings
 from goniometer.results import PairReadings
 
 # Readings that the menus may carry, in pairs times scopes: about 0.7 MB of the page's 2 MB.
@@ -24,16 +18,19 @@ SIZES = ("norm", "effective_rank", "participation_ratio", "stable_rank")
 # Panels of one pair, three a row: title, then the lines as (measure, name).
 PAIR_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Cosine", (("cosine", "cosine"),)),
-    ("Top left direction, |u1·u1'|", (("u1", "|u1·u1'|"),)),
-    ("Top right direction, |v1·v1'|", (("v1", "|v1·v1'|"),)),
+    ("Top left, |u1·u1'|", (("u1", "|u1·u1'|"),)),
+    ("Top right, |v1·v1'|", (("v1", "|v1·v1'|"),)),
     *(
-        (f"{which.capitalize()} {side} angle (°)", ((f"angle_{side}_{which}", f"{which} {side} angle"),))
+        (
+            f"{which.capitalize()} angle, {side}",
+            ((f"angle_{side}_{which}", f"{which} {side} angle"),),
+        )
         for side in ("left", "right")
         for which in ("smallest", "median", "largest")
     ),
     *(
         (
-            f"Energy outside, {side} (share)",
+            f"Outside, {side}",
             (
                 (f"off_subspace_{side}", "second outside first"),
                 (f"off_subspace_{side}_reverse", "first outside second"),
@@ -100,7 +97,7 @@ def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
 def most_different(pairs: Sequence[PairReadings]) -> PairReadings | None:
     """The pair of lowest cosine."""
     defined = [pair for pair in pairs if cosine(pair) is not None]
-    return min(defined, key=lambda pair: cosine(pair) or 0.0, default=None)
+    return alike_first(defined)[-1] if defined else None
 
 
 def measures_of_pair(index: Index, kind: str) -> Grid:
@@ -122,7 +119,9 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
         bands = null_rows(index, groups, scopes, first) + floor_rows(index, scopes, first)
         own = [limits(index, first, rows + bands)]
         names = tuple(name for _, name in present)
-        panels.append(Panel(heading, kind, labels, names, rows, own, bands, groups))
+        unit = "°" if index.comparison.measures[first].unit == "degrees" else ""
+        panel = Panel(heading, kind, labels, names, rows, own, bands, groups, unit=unit)
+        panels.append(panel)
     choices = tuple(f"{pair.a} and {pair.b}" for pair in pairs)
     shown = most_different(index.arm_pairs)
     first_shown = pairs.index(shown) if shown in pairs else 0

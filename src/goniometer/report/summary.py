@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.index import Index, cosine, read, whole
+from goniometer.report.index import Index, alike_first, read, whole
 from goniometer.report.page import Page
 
 MOST_PAIRS = 20
@@ -37,9 +37,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _pairs(index: Index) -> list[str]:
-    found = sorted(
-        index.arm_pairs, key=lambda p: -(value if (value := cosine(p)) is not None else -2)
-    )
+    found = alike_first(index.arm_pairs)
     rows = []
     for pair in found[:MOST_PAIRS]:
         scope = whole(pair)

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import final
 
 from goniometer.report import notation
-from goniometer.results import MeasureInfo, Reading
+from goniometer.results import Reading
 
 MOST_ROWS = 300
 
@@ -86,9 +86,7 @@ def table(
     marked = [(notes.mark(text), text) for text in notes.texts] if notes else []
     kept = tuple(tuple(row) for row in rows[:MOST_ROWS])
     below = tuple(map(tuple, foot))
-    return Table(
-        name, caption, tuple(columns), kept, tuple(marked), len(rows) - len(kept), below
-    )
+    return Table(name, caption, tuple(columns), kept, tuple(marked), len(rows) - len(kept), below)
 
 
 def number(value: float | None, decimals: int = 3) -> Cell:
@@ -108,13 +106,3 @@ def share(value: float | None) -> Cell:
     if value is None:
         return Cell(notation.NONE, kind="absent")
     return Cell(notation.percent(value))
-
-
-def definitions(measures: dict[str, MeasureInfo]) -> list[tuple[str, str, str, str]]:
-    """Key, title, range with unit and meaning of each measure."""
-    rows = []
-    for key, info in measures.items():
-        low, high = (notation.NONE if end is None else f"{end:g}" for end in info.range)
-        limits = f"{low} to {high}" if info.range[1] is not None else f"from {low}"
-        rows.append((key, info.title, f"{limits} {info.unit}".strip().replace("-", notation.MINUS), info.meaning))
-    return rows

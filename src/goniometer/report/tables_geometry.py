@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.index import NULL_KINDS, NULL_NAMES, Index, cosine, read, whole
+from goniometer.report.index import NULL_KINDS, NULL_NAMES, Index, alike_first, read, whole
 from goniometer.report.panels import SIZES
 from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
 from goniometer.results import PairReadings, Reading
@@ -16,8 +16,8 @@ _COLUMNS = {
     "off_direction": ("off direction", "norm"),
     "off_direction_energy": ("off direction", "energy"),
 } | {
-    f"off_subspace_{side}{suffix}": (f"energy of the {of} outside the {other}", side)
-    for suffix, of, other in (("", "second", "first"), ("_reverse", "first", "second"))
+    f"off_subspace_{side}{suffix}": (f"energy outside{head}", side)
+    for suffix, head in (("", ""), ("_reverse", ", reverse"))
     for side in ("left", "right", "joint")
 } | {
     f"angle_{side}_{which}": (f"{side} angle", which)
@@ -54,9 +54,8 @@ def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) 
     """Every whole-model reading of pairs, the nulls of each column in the last rows."""
     notes = Notes()
     measures = [key for key in _COLUMNS if key in index.comparison.measures]
-    scopes = {whole(pair) for pair in found}
     rows = []
-    for pair in sorted(found, key=lambda p: -(cosine(p) if cosine(p) is not None else -2)):
+    for pair in alike_first(found):
         scope = pair.scopes.get(whole(pair))
         readings = scope.readings if scope else {}
         alone = [
@@ -65,7 +64,9 @@ def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) 
             if only
         ]
         mark = notes.mark("; ".join(alone) + ", a true zero in the other") if alone else ""
-        state = "" if pair.state == "comparable" or pair.state in pair.verdict else f" ({pair.state})"
+        state = (
+            "" if pair.state == "comparable" or pair.state in pair.verdict else f" ({pair.state})"
+        )
         rows.append(
             [
                 Cell(f"{pair.a}, {pair.b}", note=mark),
@@ -75,7 +76,7 @@ def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) 
                 whole_number(scope.modules if scope else 0),
             ]
         )
-    foot = _null_rows(index, found, measures, next(iter(scopes), "union"))
+    foot = _null_rows(index, found, measures, whole(found[0]) if found else "union")
     heads = [Column(_COLUMNS[key][1], group=_COLUMNS[key][0]) for key in measures]
     columns = [
         Column("pair", numeric=False), Column("verdict", numeric=False), *heads,
@@ -153,7 +154,9 @@ def floors(index: Index) -> Table:
             Cell(floor.kind),
             Cell(notation.listed(list(floor.runs)), kind="words"),
             whole_number(len(floor.cosines)),
-            Cell(notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"),
+            Cell(
+                notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
+            ),
             number(floor.low) if floor.low is not None else Cell("needs 3 runs", kind="absent"),
             Cell(floor.rule, kind="words"),
         ]
@@ -164,3 +167,17 @@ def floors(index: Index) -> Table:
         Column("cosines"), Column("lower bound"), Column("rule", numeric=False),
     ]  # fmt: skip
     return table("floors", "Cosines between runs that differ in one seed only.", columns, rows)
+
+
+def definitions(index: Index) -> list[tuple[str, str, str, str]]:
+    """Key, title, range with unit and meaning of each measure, in the order of the tables."""
+    known = [*_COLUMNS, *SIZES]
+    measures = index.comparison.measures
+    rows = []
+    for key in sorted(measures, key=lambda k: (known.index(k) if k in known else len(known), k)):
+        info = measures[key]
+        low, high = (notation.NONE if end is None else f"{end:g}" for end in info.range)
+        limits = f"{low} to {high}" if info.range[1] is not None else f"from {low}"
+        limits = f"{limits} {info.unit}".strip().replace("-", notation.MINUS)
+        rows.append((key, info.title, limits, info.meaning))
+    return rows

@@ -58,7 +58,7 @@ def accuracies(study: StudyResults) -> Table:
         for a in study.accuracies
     ]
     heads = (
-        "accuracy", "Wilson 95 %", "correct", "n", "truncated", "ungraded", "answers unlike the base's",
+        "accuracy", "Wilson 95 %", "correct", "n", "truncated", "ungraded", "changed answers",
     )  # fmt: skip
     columns = [Column("run", numeric=False), *(Column(head) for head in heads)]
     caption = "Greedy accuracy on the test problems; the base stands first."
@@ -111,7 +111,10 @@ def cells(index: Index) -> Table:
             Cell(cell.name),
             Cell(cell.state, kind="" if cell.state == "trained" else "bad"),
             Cell(cell.objective, kind="words"),
-            Cell(", ".join(f"{k} = {v}" for k, v in cell.options.items()) or notation.NONE, kind="words"),
+            Cell(
+                ", ".join(f"{k} = {v}" for k, v in sorted(cell.options.items())) or notation.NONE,
+                kind="words",
+            ),
             Cell("repeat for a floor" if cell.role == "floor" else "arm", kind="words"),
             Cell(f"{cell.learning_rate:g}".replace("-", notation.MINUS)),
             whole_number(cell.init_seed),

@@ -12,8 +12,26 @@ from typing import Any
 Spec = dict[str, Any]
 
 # Hues after Okabe and Ito (2008) and Tol (2021), told apart under the common colour-blindnesses.
-_RUNS_LIGHT = ("#0072b2", "#d55e00", "#009e73", "#b0528a", "#c28500", "#3aa0dc", "#882255", "#7d7d20")
-_RUNS_DARK = ("#4da6e0", "#f08040", "#2fbf95", "#d98cb8", "#e0aa30", "#8acbf2", "#cc6699", "#b5b54a")
+_RUNS_LIGHT = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#b0528a",
+    "#c28500",
+    "#3aa0dc",
+    "#882255",
+    "#7d7d20",
+)
+_RUNS_DARK = (
+    "#4da6e0",
+    "#f08040",
+    "#2fbf95",
+    "#d98cb8",
+    "#e0aa30",
+    "#8acbf2",
+    "#cc6699",
+    "#b5b54a",
+)
 RUN_COLOURS = len(_RUNS_LIGHT)
 
 LIGHT = {

@@ -8,6 +8,7 @@ which is U(-1/sqrt n, 1/sqrt n) for n inputs).
 
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import cast
 
@@ -59,7 +60,9 @@ def attach(network: nn.Module, settings: Adapter, seed: int) -> PeftModel:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # PEFT asks transformers by a name that transformers will drop.
+        warnings.simplefilter("ignore", FutureWarning)
         adapted = get_peft_model(network, lora)
     for name, module in adapted.get_base_model().named_modules():
         if isinstance(module, LoraLayer):
