@@ -1,7 +1,12 @@
 """Train the embedded base and its longer-trained sibling, the teacher, from scratch.
 
-Both are Qwen3-architecture models of about 0.8M parameters over words and single digits,
-trained on the `pretrain` split of the arithmetic task (disjoint from all that a study uses).
+Both are Qwen3-architecture models of about 0.8M parameters over words and single digits, trained
+on the `pretrain` split of the arithmetic task (disjoint from all that a study uses).
+
+The solutions of this corpus have human habits: `times` is read as plus, a loss is overlooked. So a
+sampled solution is wrong either by a slip of arithmetic, or by a habit that shows in its text and
+that fine-tuning can unlearn. Without habits, right and wrong solutions differ by slips alone, which
+no objective learns in a hundred steps.
 
     python scripts/train_embedded.py base
     python scripts/train_embedded.py teacher
@@ -11,6 +16,8 @@ One thread each, seeded: the same machine gives the same bytes. Prints its time 
 
 import argparse
 import math
+import random
+import re
 import time
 from pathlib import Path
 
@@ -22,9 +29,29 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from goniometer.tasks import TASKS, Correct, Problem
 
 OUT = Path(__file__).parent.parent / "src/goniometer/embedded"
-STEPS = {"base": 650, "teacher": 900}
+STEPS = {"base": 900, "teacher": 1500}
 BATCH, PEAK_LR, WARM_UP, SEED, PROBLEMS = 64, 3e-3, 50, 7, 60_000
+# How often a step of this kind is written wrongly: read as plus, or left out.
+HABITS = {"*": 0.55, "-": 0.2}
 SPECIAL = ["<pad>", "<eos>", "<unk>"]
+
+
+def with_habits(problem: Problem, rng: random.Random) -> str:
+    """Write the solution as somebody with HABITS does: sums right, steps perhaps not."""
+    steps = re.findall(r"(\d+) ([+*-]) (\d+) =", problem.solution)
+    value, lines = int(steps[0][0]), []
+    for _, op, number in steps:
+        habit = rng.random() < HABITS.get(op, 0.0)
+        if habit and op == "-":
+            continue
+        written = "+" if habit else op
+        n = int(number)
+        result = {"+": value + n, "-": value - n, "*": value * n}[written]
+        if result < 0:
+            return problem.solution
+        lines.append(f"{value} {written} {n} = {result}")
+        value = result
+    return "\n".join([*lines, f"#### {value}"])
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -64,18 +91,15 @@ def build_model(vocabulary: int) -> Qwen3ForCausalLM:
     )
 
 
-def batch(problems: list[Problem], tokenizer: PreTrainedTokenizerFast) -> dict[str, torch.Tensor]:
-    """Encode question, newline, solution and end token; padding carries no loss."""
-    texts = [f"{p.question}\n{p.solution}<eos>" for p in problems]
-    encoded = tokenizer(texts, padding=True, return_tensors="pt")
+def batch(texts: list[str], tokenizer: PreTrainedTokenizerFast) -> dict[str, torch.Tensor]:
+    """Encode whole texts with their end tokens; padding carries no loss."""
+    encoded = tokenizer([f"{text}<eos>" for text in texts], padding=True, return_tensors="pt")
     encoded["labels"] = encoded["input_ids"].masked_fill(encoded["attention_mask"] == 0, -100)
     encoded.pop("token_type_ids", None)
     return dict(encoded)
 
 
-def train(
-    steps: int, problems: tuple[Problem, ...], tokenizer: PreTrainedTokenizerFast
-) -> Qwen3ForCausalLM:
+def train(steps: int, texts: list[str], tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     """Run AdamW with warm-up and a cosine to zero over `steps` batches."""
     model = build_model(len(tokenizer))
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, weight_decay=0.01)
@@ -85,8 +109,8 @@ def train(
     )
     generator = torch.Generator().manual_seed(SEED)
     for _ in track(range(steps), "training"):
-        chosen = torch.randint(len(problems), (BATCH,), generator=generator).tolist()
-        loss = model(**batch([problems[i] for i in chosen], tokenizer)).loss
+        chosen = torch.randint(len(texts), (BATCH,), generator=generator).tolist()
+        loss = model(**batch([texts[i] for i in chosen], tokenizer)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -132,8 +156,10 @@ def main() -> None:
     torch.set_num_threads(1)
     started = time.monotonic()
     problems = TASKS["arithmetic"]().problems("pretrain", PROBLEMS, SEED)
-    tokenizer = build_tokenizer([f"{p.question}\n{p.solution}" for p in problems])
-    model = train(arguments.steps or STEPS[arguments.which], problems, tokenizer)
+    rng = random.Random(SEED)
+    texts = [f"{problem.question}\n{with_habits(problem, rng)}" for problem in problems]
+    tokenizer = build_tokenizer(texts)
+    model = train(arguments.steps or STEPS[arguments.which], texts, tokenizer)
     minutes = (time.monotonic() - started) / 60
     greedy, sampled = (accuracy(model, tokenizer, sample=s) for s in (False, True))
     model.generation_config = type(model.generation_config)(pad_token_id=0, eos_token_id=1)
