@@ -131,6 +131,8 @@ def twin(X, Y, k):
             f"angle_{side}_largest": angles[-1],
             f"overlap_{side}": (np.cos(np.radians(angles)) ** 2).mean(),
         }
+    rows = np.cos(scipy.linalg.subspace_angles(scipy.linalg.orth(X.T), scipy.linalg.orth(Y.T)))
+    values["row_space_overlap"] = (rows**2).mean()
     return values | {"u1": abs(U[:, 0] @ P[:, 0]), "v1": abs(Vt[0] @ Qt[0])}
 
 

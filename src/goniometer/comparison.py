@@ -29,6 +29,8 @@ from goniometer.statistics import sameness, seed_floor
 from goniometer.store import write_folder
 
 FloorKind = Literal["same init, other order", "other init, same order"]
+# Independent row spaces overlap by r / n; those of one random A stay near 1 in training.
+SHARED_START = 0.5
 VERSIONED = ("goniometer", "torch", "numpy", "safetensors")
 
 
@@ -123,7 +125,7 @@ def compare_deltas(
         pairs=tuple(judged),
         nulls=nulls,
         floors=tuple(floors.values()),
-        warnings=_warnings(readings),
+        warnings=(*_warnings(readings), *_shared_starts(pairs, replicates)),
     )
     return comparison, readings
 
@@ -205,6 +207,23 @@ def write(results: Results, readings: Readings, folder: Path) -> Path:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Versions of what the numbers depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _shared_starts(pairs: Sequence[PairReadings], replicates: Replicates | None) -> tuple[str, ...]:
+    """Tell of runs that seem to share their initial A, where nobody planned it."""
+    if replicates is not None:
+        return ()
+    found = []
+    for pair in pairs:
+        overlap = pair.scopes["union"].readings["row_space_overlap"].value
+        if overlap is not None and overlap > SHARED_START and pair.state == "comparable":
+            found.append(f"{pair.a} and {pair.b} ({overlap:.2f})")
+    if not found:
+        return ()
+    return (
+        f"started from one A, or one from the other, by their row space overlap: {', '.join(found)}"
+        "; right-hand angles and v1 between them say more of that start than of training",
+    )
 
 
 def _warnings(readings: Readings) -> tuple[str, ...]:

@@ -13,7 +13,15 @@ from typing import Any
 from goniometer.geometry.base import Aggregation, Measure, PairBatch
 from goniometer.geometry.cosine import cosine, off_direction, off_direction_energy
 from goniometer.geometry.spectrum import SPECTRA
-from goniometer.geometry.subspace import Side, angle, off_subspace, overlap, u1, v1
+from goniometer.geometry.subspace import (
+    Side,
+    angle,
+    off_subspace,
+    overlap,
+    row_space_overlap,
+    u1,
+    v1,
+)
 from goniometer.results import MeasureInfo
 
 
@@ -85,6 +93,13 @@ MEASURES: dict[str, Measure] = {
     )
     for side in _SIDES
 } | {
+    "row_space_overlap": _measure(
+        "Row space overlap",
+        "Mean squared cosine of the principal angles between the whole row spaces; near 1 where "
+        "two runs started from one random A; median over modules.",
+        row_space_overlap,
+        "median",
+    ),
     "u1": _measure(
         "u1", "Absolute cosine of the top left singular vectors; median over modules.",
         u1, "median",

@@ -56,6 +56,16 @@ def overlap(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
     return block.square().sum((1, 2)) / batch.k
 
 
+def row_space_overlap(batch: PairBatch) -> Float[Tensor, " pair"]:
+    """Mean cos^2 of the principal angles between the whole row spaces: near 1 for a shared A0.
+
+    The row space of B A is that of A, and A moves little in training, so two runs that started
+    from one random A still have most of their row space in common.
+    """
+    ranks = torch.minimum((batch.sigma_a > 0).sum(1), (batch.sigma_b > 0).sum(1))
+    return batch.right.square().sum((1, 2)) / ranks
+
+
 def off_subspace(
     batch: PairBatch, side: Literal["left", "right", "joint"], *, reverse: bool = False
 ) -> Float[Tensor, " pair"]:
