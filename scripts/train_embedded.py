@@ -20,6 +20,7 @@ import random
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import track
@@ -120,7 +121,7 @@ def train(steps: int, texts: list[str], tokenizer: PreTrainedTokenizerFast) -> Q
 
 
 def accuracy(
-    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, *, sample: bool, count: int = 500
+    model: Any, tokenizer: PreTrainedTokenizerFast, *, sample: bool, count: int = 500
 ) -> float:
     """Share of validation problems answered rightly, greedy or sampled at temperature 1."""
     task = TASKS["arithmetic"]()

@@ -46,18 +46,9 @@ SAMENESS: dict[str, str] = {
 def floor_low(cosines: Mapping[tuple[str, str], float], runs: tuple[str, ...]) -> float | None:
     """Lower 95 % prediction bound of the cosine of one more pair of replicates (see above).
 
-    Coverage of two new runs (in brackets: of a replicate and a new run) in per cent, simulated
-    on 40,000 sets of replicates, each run a common direction plus independent noise in 400
-    dimensions whose size varies from run to run with coefficient of variation cv; the range is
-    over median cosines of .80, .96 and .99 (n of 5, 6 and 8 at .96 only):
-
-        cv        0             .03           .10           .20
-        n = 3     96.8 to 97.0  96.5          95.1 to 95.5  94.4 to 94.9  (97.0 to 97.8)
-        n = 4-8   95.6 to 96.6  95.5 to 96.2  94.8 to 95.1  94.2 to 94.7  (96.7 to 97.6)
-
-    The lowest of three cosines as the bound covers 66 to 71; a t bound that takes the pairs as
-    independent, 88 to 93. The price at n = 3 is width: where cosines are .96 the median bound
-    is .950 (cv 0), .937 (.10), .909 (.20), and one bound in twenty lies below .93, .89, .73.
+    `bench/floor_coverage.py` prints its coverage by simulation: near 95 % for a pair of two new
+    runs, more for a replicate and a new run, against some 70 % for the lowest of three cosines.
+    The price with three replicates is width, which the same table shows.
 
     Args:
         cosines: one for every pair of runs, either way round.
