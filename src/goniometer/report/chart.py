@@ -18,18 +18,20 @@ from altair.utils import schemapi
 from goniometer.report.theme import CONFIG, Spec, in_light
 
 Row = dict[str, Any]
+PADDING = {"left": 2, "right": 6, "top": 4, "bottom": 2}
 
 
 @final
 @dataclass(frozen=True)
 class Chart:
-    """One drawing. `base` names its specification; `data` and `signals` are filled into it."""
+    """One drawing. `base` names its specification; The rest is filled into it."""
 
     base: str
     description: str
     height: int
     data: dict[str, list[Row]]
     signals: dict[str, Any] = field(default_factory=dict)
+    padding: dict[str, int] = field(default_factory=lambda: PADDING)
 
 
 @contextmanager
@@ -41,9 +43,8 @@ def unchecked() -> Iterator[None]:
 
 def spec(
     layers: Sequence[alt.Chart],
-    signals: tuple[str, ...],
+    signals: tuple[str, ...] = (),
     title: alt.TitleParams | None = None,
-    padding: dict[str, Any] | None = None,
 ) -> Spec:
     """Layers as a specification that fills its container, with the signals that charts set."""
     chart = alt.LayerChart(layer=list(layers), width="container", height=100)
@@ -51,7 +52,7 @@ def spec(
         chart = chart.properties(title=title)
     chart = chart.add_params(*(alt.param(name=name, value=None) for name in signals))
     found: Spec = chart.to_dict(validate=schemapi.DEBUG_MODE)
-    return {**found, "config": CONFIG} | ({"padding": padding} if padding else {})
+    return {**found, "config": CONFIG}
 
 
 def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
@@ -63,7 +64,7 @@ def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
 
 def filled(vega: Spec, chart: Chart, width: int) -> Spec:
     """The Vega specification of one chart at a fixed width and in light colours, for a figure."""
-    whole = copy.deepcopy(vega) | {"height": chart.height}
+    whole = copy.deepcopy(vega) | {"height": chart.height, "padding": chart.padding}
     for signal in whole["signals"]:
         if signal["name"] == "width":
             signal.clear()

@@ -67,8 +67,7 @@ def accuracies_spec() -> Spec:
         ringed(runs).encode(y=y, x=x, tooltip=tooltip),
         runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(y=y, text="t:N"),
     ]
-    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
-    return spec(layers, ("low", "high", "room"), padding=padding)
+    return spec(layers, ("low", "high", "room"))
 
 
 def accuracies(index: Index, found: Sequence[Accuracy]) -> Chart:
@@ -93,7 +92,8 @@ def accuracies(index: Index, found: Sequence[Accuracy]) -> Chart:
     signals["room"] = room([a.run for a in found])
     description = "Accuracy of each run with its Wilson interval, the base first."
     data = {"runs": rows, "base": rows[:1]}
-    return Chart("accuracies", description, ROW * len(rows), data, signals)
+    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
+    return Chart("accuracies", description, ROW * len(rows), data, signals, padding)
 
 
 def forest_spec() -> Spec:

@@ -4,7 +4,6 @@ Of each chart, one function gives the specification (Altair) and one the chart t
 text of a user ever enters an expression: names stand in data and in signals only.
 """
 
-import math
 from collections.abc import Sequence
 
 import altair as alt
@@ -105,8 +104,7 @@ def matrix_spec(runs: int) -> Spec:
         worded.mark_text().encode(text="t:N", color=plain("ink")),
         heads.encode(x=x, y=y, text="t:N", color=plain("c")),
     ]
-    padding = {"left": 2, "right": {"expr": "room"}, "top": 2, "bottom": 2}
-    return spec(layers, ("room",), padding=padding)
+    return spec(layers)
 
 
 def matrix(index: Index, order: Sequence[str]) -> Chart:
@@ -115,10 +113,10 @@ def matrix(index: Index, order: Sequence[str]) -> Chart:
         _cell(index.pair(a, b), i, j) for i, b in enumerate(order) for j, a in enumerate(order[:i])
     ]
     names = [{"i": i, "j": i, "t": name, "c": index.colour(name)} for i, name in enumerate(order)]
-    longest = math.ceil(12 + 7.2 * max(map(len, order), default=0))
-    signals = {"room": min(LABEL, longest)}
     data = {"cells": cells, "names": names}
-    return Chart("matrix", "Cosine of each pair of runs.", CELL * len(order), data, signals)
+    padding = {"left": 2, "right": 16, "top": 2, "bottom": 2}
+    description = "Cosine of each pair of runs."
+    return Chart("matrix", description, CELL * len(order), data, padding=padding)
 
 
 def _cell(pair: PairReadings | None, i: int, j: int) -> Row:

@@ -10,9 +10,9 @@ from goniometer.report.index import Index, alike_first, cosine
 from goniometer.report.rows import floor_rows, limits, line, null_rows, readings
 from goniometer.results import PairReadings
 
-# Readings that the menus may carry, in pairs times scopes: about 0.7 MB of the page's 2 MB.
-MOST_CELLS = 6000
-MOST_RUNS = 24
+# Numbers that the panels of a pair may carry for all choices of their menu: about 0.55 MB.
+MOST_NUMBERS = 60_000
+MOST_RUNS = 20
 SIZES = ("norm", "effective_rank", "participation_ratio", "stable_rank")
 
 # Panels of one pair, three a row: title, then the lines as (measure, name).
@@ -90,8 +90,17 @@ def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
     """The pairs that a menu offers: of arms first, as many as the page has room for."""
     arms = {(pair.a, pair.b) for pair in index.arm_pairs}
     ordered = sorted(index.comparison.pairs, key=lambda pair: (pair.a, pair.b) not in arms)
-    width = len(index.comparison.layers) + len(index.comparison.projections)
-    return tuple(ordered[: MOST_CELLS // max(width, 1)])
+    scopes = len(index.comparison.layers) + len(index.comparison.projections)
+    lines = sum(len(lines) for _, lines in PAIR_PANELS)
+    bands = 4 * len(PAIR_PANELS)  # both ends of both nulls
+    groups: set[str | None] = {None}
+    room = MOST_NUMBERS
+    for taken, pair in enumerate(ordered):
+        room -= scopes * (lines + bands * (pair.null_group not in groups))
+        groups.add(pair.null_group)
+        if room < 0:
+            return tuple(ordered[:taken])
+    return tuple(ordered)
 
 
 def most_different(pairs: Sequence[PairReadings]) -> PairReadings | None:

@@ -25,8 +25,8 @@
   }
 
   // A chart is the specification of its kind with its own data, signals and height filled in.
-  function specification({ base, data, signals, height }) {
-    const spec = { ...structuredClone(bases[base]), height };
+  function specification({ base, data, signals, height, padding }) {
+    const spec = { ...structuredClone(bases[base]), height, padding };
     for (const signal of spec.signals) if (signal.name in signals) signal.value = signals[signal.name];
     for (const table of spec.data) if (table.name in data) table.values = data[table.name];
     return spec;
@@ -34,7 +34,10 @@
 
   async function draw(box) {
     const options = { mode: "vega", tooltip, renderer: "svg", actions: false, defaultStyle: false };
-    const { view } = await vegaEmbed(box, specification(charts[box.dataset.chart]), options);
+    // Vega gives the element that it draws in a role of its own.
+    const { view } = await vegaEmbed(box.firstElementChild, specification(charts[box.dataset.chart]), options);
+    // A name on the matrix's diagonal may reach beyond it, by more the narrower its cell is drawn.
+    if (box.dataset.chart === "matrix") for (let i = 0; i < 3; i++) await view.resize().runAsync();
     views.set(box, view);
   }
 

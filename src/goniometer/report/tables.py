@@ -8,7 +8,7 @@ from typing import final
 from goniometer.report import notation
 from goniometer.results import Reading
 
-MOST_ROWS = 300
+MOST_ROWS = 250
 
 
 @final

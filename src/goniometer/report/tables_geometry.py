@@ -149,24 +149,26 @@ def _size(notes: Notes, index: Index, found: Reading | None, key: str) -> Cell:
 
 def floors(index: Index) -> Table:
     """What the same recipe does when it is run again."""
-    rows = [
-        [
-            Cell(floor.kind),
-            Cell(notation.listed(list(floor.runs)), kind="words"),
-            whole_number(len(floor.cosines)),
-            Cell(
-                notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
-            ),
-            number(floor.low) if floor.low is not None else Cell("needs 3 runs", kind="absent"),
-            Cell(floor.rule, kind="words"),
-        ]
-        for floor in index.comparison.floors
-    ]
+    notes = Notes()
+    rows = []
+    for floor in index.comparison.floors:
+        ends = (min(floor.cosines), max(floor.cosines)) if floor.cosines else None
+        low = Cell("needs 3 runs", kind="absent") if floor.low is None else number(floor.low)
+        rows.append(
+            [
+                Cell(floor.kind, note=notes.mark(floor.rule)),
+                Cell(notation.listed(floor.runs), kind="words"),
+                whole_number(len(floor.cosines)),
+                Cell(notation.span(*ends) if ends else "none"),
+                low,
+            ]
+        )
     columns = [
         Column("floor", numeric=False), Column("runs", numeric=False), Column("pairs"),
-        Column("cosines"), Column("lower bound"), Column("rule", numeric=False),
+        Column("cosines"), Column("lower bound"),
     ]  # fmt: skip
-    return table("floors", "Cosines between runs that differ in one seed only.", columns, rows)
+    caption = "Floors: cosines between runs of one recipe that differ in one seed only."
+    return table("floors", caption, columns, rows, notes)
 
 
 def definitions(index: Index) -> list[tuple[str, str, str, str]]:

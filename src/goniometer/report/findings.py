@@ -1,0 +1,178 @@
+"""What stands under the headline: the numbers that it rests on, with n, nulls and floors.
+
+Difference and equivalence of accuracies were decided in the paired tests; nothing is decided
+here.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from goniometer.report import notation
+from goniometer.report.index import Index, cosine, read, whole
+from goniometer.report.panels import most_different
+from goniometer.report.words import binding, groups, headline, sameness
+from goniometer.results import Paired
+
+MOST_NAMED = 4  # pairs named in a sentence; more are counted
+
+
+@final
+@dataclass(frozen=True)
+class Answer:
+    """The first screen: one sentence, what it rests on, and what speaks against it."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    alerts: tuple[str, ...]  # failing checks
+    warnings: tuple[str, ...]
+
+
+def answer(index: Index) -> Answer:
+    """Compose the first screen."""
+    sentences = (
+        *_empty(index),
+        *_within(index),
+        *_crossing(index),
+        *_furthest(index),
+        *_yardstick(index),
+        *_scores(index),
+        *_against_geometry(index),
+    )
+    study = index.results.study
+    alerts = tuple(
+        f"{check.name}: required {check.required}, found {check.found}"
+        for check in (study.checks if study else ())
+        if not check.passed
+    )
+    of_runs = [f"{run.name}: {text}" for run in index.comparison.runs for text in run.warnings]
+    return Answer(headline(index), sentences, alerts, (*index.comparison.warnings, *of_runs))
+
+
+def _empty(index: Index) -> list[str]:
+    empty = [run.name for run in index.comparison.runs if run.state == "zero delta"]
+    if not empty:
+        return []
+    verb = "has" if len(empty) == 1 else "have"
+    return [f"{notation.listed(empty)} {verb} a zero delta: training changed nothing."]
+
+
+def _within(index: Index) -> list[str]:
+    said = []
+    for group in groups(index, index.arms, binding(index.arm_pairs)):
+        pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(group)]
+        values = [value for pair in pairs if (value := cosine(pair)) is not None]
+        if values:
+            span = notation.span(min(values), max(values))
+            count = f" ({notation.count(len(values), 'pair')})" if len(values) > 1 else ""
+            said.append(f"Between {notation.listed(group)}: cosine {span}{count}.")
+    return said
+
+
+def _crossing(index: Index) -> list[str]:
+    alike = binding(index.arm_pairs)
+    found = groups(index, index.arms, alike)
+    place = {name: i for i, group in enumerate(found) for name in group}
+    across = [
+        f"{pair.a} and {pair.b}"
+        for pair in index.arm_pairs
+        if sameness(pair) in alike and place[pair.a] != place[pair.b]
+    ]
+    same = [f"{pair.a} and {pair.b}" for pair in index.arm_pairs if pair.state == "identical"]
+    said = []
+    if same:
+        said.append(f"Identical, the same numbers up to rounding: {_some(same)}.")
+    if across:
+        said.append(
+            f"Across these groups, by their own pair: {_some(across)}. "
+            "Likeness of pairs is not transitive."
+        )
+    return said
+
+
+def _furthest(index: Index) -> list[str]:
+    pair = most_different(index.arm_pairs)
+    if pair is None:
+        return []
+    parts = []
+    for measure, name in (("cosine", "cosine"), ("angle_left_median", "median left angle")):
+        found = read(pair, whole(pair), measure)
+        if found is None or found.value is None:
+            continue
+        info = index.comparison.measures.get(measure)
+        unit = info.unit if info else ""
+        band = index.null(pair.null_group, whole(pair), measure, "independent")
+        beside = f" (independent null {notation.band(band, unit)})" if band else ""
+        parts.append(f"{name} {notation.in_unit(found.value, unit)}{beside}")
+    apart = "Furthest apart: " if len(index.arm_pairs) > 1 else ""
+    return [f"{apart}{pair.a} and {pair.b}, {', '.join(parts)}."]
+
+
+def _yardstick(index: Index) -> list[str]:
+    floors = index.comparison.floors
+    if not floors:
+        return [
+            "No floor was measured. Without repeats of one recipe nothing can be called the same "
+            "update; similar, relative to the nulls, is all that can be said."
+        ]
+    parts = []
+    for floor in floors:
+        bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
+        span = notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
+        count = notation.count(len(floor.cosines), "pair")
+        parts.append(f"{floor.kind}, cosine {span} ({count}{bound})")
+    said = [f"The yardstick, {floors[0].runs[0]} against its own repeats: {'; '.join(parts)}."]
+    inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
+    defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]
+    if inits and defined:
+        nearer = sum(value > max(inits[0].cosines) for value in defined)
+        said.append(
+            f"Another init turns the update further than another objective does in {nearer} of "
+            f"{notation.count(len(defined), 'pair')}."
+        )
+    return said
+
+
+def _between_arms(index: Index) -> list[Paired]:
+    return [pair for pair in index.paired_arms if {pair.a, pair.b} <= set(index.arms)]
+
+
+def _scores(index: Index) -> list[str]:
+    pairs = _between_arms(index)
+    if not pairs:
+        return []
+    counts = Counter(pair.verdict for pair in pairs)
+    parts = [f"{number} {verdict}" for verdict, number in sorted(counts.items())]
+    margin, n = 100 * pairs[0].margin, min(pair.n for pair in pairs)
+    said = (
+        f"Accuracy, at a margin of {notation.fixed(margin, 1)} points and n = {n}: of "
+        f"{notation.count(len(pairs), 'pair')} of arms, {notation.listed(parts)}."
+    )
+    open_ = [pair.smallest_margin for pair in pairs if pair.verdict == "undecided"]
+    if open_:
+        ends = notation.fixed(100 * min(open_), 1), notation.fixed(100 * max(open_), 1)
+        said += (
+            " Undecided is not equal: these data could show equivalence there only at a margin of "
+            f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)} points."
+        )
+    return [said]
+
+
+def _against_geometry(index: Index) -> list[str]:
+    alike = [
+        f"{p.a} and {p.b}"
+        for p in _between_arms(index)
+        if p.verdict.endswith("within the margin")
+        and (pair := index.pair(p.a, p.b))
+        and pair.verdict.startswith("not the same update")
+    ]
+    if not alike:
+        return []
+    return [f"Alike in accuracy within the margin, and yet not the same update: {_some(alike)}."]
+
+
+def _some(items: Sequence[str]) -> str:
+    if len(items) <= MOST_NAMED:
+        return "; ".join(items)
+    return f"{'; '.join(items[:MOST_NAMED])}; and {len(items) - MOST_NAMED} more"

@@ -1,0 +1,75 @@
+"""What small multiples are made of: rows of values, of nulls and of floors over scopes."""
+
+import textwrap
+from collections.abc import Sequence
+
+from goniometer.report.chart import Row, rounded
+from goniometer.report.index import NULL_COLOURS, NULL_KINDS, Index, read
+from goniometer.report.theme import var
+from goniometer.results import PairReadings, Reading
+
+WRAP = 22  # letters of a reason that fit into a panel
+FLOOR_OPACITY = {"same init, other order": 0.85, "other init, same order": 0.4}
+
+
+def line(choice: int, name: int, found: Sequence[Reading | None]) -> Row:
+    """Values over x of one reading; where none is defined, the reason, wrapped to the panel."""
+    values = [rounded(reading.value, 4) if reading else None for reading in found]
+    row: Row = {"p": choice, "m": name, "v": values}
+    if all(value is None for value in values):
+        reasons = [r.undefined for r in found if r is not None and r.undefined]
+        row["n"] = textwrap.wrap(f"undefined: {reasons[0]}" if reasons else "not measured", WRAP)
+    return row
+
+
+def null_rows(
+    index: Index, groups: Sequence[str | None], scopes: Sequence[str], measure: str
+) -> list[Row]:
+    """The nulls of a measure over scopes, for each null group and kind."""
+    rows: list[Row] = []
+    for group in dict.fromkeys(group for group in groups if group is not None):
+        for kind in NULL_KINDS:
+            bands = [index.null(group, scope, measure, kind) for scope in scopes]
+            ends = [(band.low, band.high) if band else None for band in bands]
+            if any(ends):
+                look = {"c": NULL_COLOURS[kind], "o": 1, "g": group}
+                rows.append(_band(f"null: {kind.replace('_', ' ')}", ends) | look)
+    return rows
+
+
+def floor_rows(index: Index, scopes: Sequence[str], measure: str) -> list[Row]:
+    """Smallest and largest value of a measure over each floor's pairs, by scope."""
+    rows: list[Row] = []
+    for floor in index.comparison.floors:
+        ends = [index.floor_range(floor, scope, measure) for scope in scopes]
+        if any(ends):
+            look = {"c": var("accent"), "o": FLOOR_OPACITY[floor.kind], "g": None}
+            rows.append(_band(f"floor: {floor.kind}", ends) | look)
+    return rows
+
+
+def _band(text: str, ends: Sequence[tuple[float, float] | None]) -> Row:
+    return {
+        "t": text,
+        "lo": [rounded(end[0]) if end else None for end in ends],
+        "hi": [rounded(end[1]) if end else None for end in ends],
+    }
+
+
+def limits(index: Index, measure: str, rows: Sequence[Row]) -> tuple[float, float]:
+    """The y range of a measure: its own, but a cosine's goes below 0 only as far as needed."""
+    info = index.comparison.measures.get(measure)
+    low, high = info.range if info else (None, None)
+    seen = [
+        v for row in rows for key in ("v", "lo", "hi") for v in row.get(key, ()) if v is not None
+    ]
+    if low is None or low < 0:
+        low = min([0.0, *seen])
+    return low, high if high is not None else max([low + 1e-9, *seen]) * 1.05
+
+
+def readings(
+    pair: PairReadings | None, scopes: Sequence[str], measure: str
+) -> list[Reading | None]:
+    """One measure of a pair over scopes."""
+    return [read(pair, scope, measure) if pair else None for scope in scopes]

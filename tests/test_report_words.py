@@ -1,0 +1,250 @@
+"""Words and numbers of the report: what may be said, and how it is written."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goniometer.report import notation, theme, words
+from goniometer.report.charts_training import MOST_POINTS, decades, thinned
+from goniometer.report.findings import answer
+from goniometer.report.index import Index
+from goniometer.results import Results
+from goniometer.statistics import SAMENESS
+from tests.results_factory import ARMS, INITS, ORDERS, results
+
+# What each verdict lets a reader say.
+SAYS = {
+    "identical": "same",
+    "zero delta": "not comparable",
+    "not comparable": "not comparable",
+    "same update": "same",
+    "same update up to its init": "same",
+    "not the same update": "other",
+    "similar, relative to the nulls": "similar",
+    "beyond independence, within the shared-A0 null": "other",
+    "not distinguishable from independent": "other",
+    "opposed, relative to the nulls": "other",
+    "no floor and no null to judge by": "other",
+}
+STATES = {
+    "identical": "identical",
+    "zero delta": "zero delta",
+    "not comparable": "no common module",
+}
+BASE = results(runs=("A", "B", "C", "D"), layers=1)
+
+
+def judged(verdicts: list[str]) -> Index:
+    pairs = tuple(
+        pair.model_copy(update={"verdict": verdict, "state": STATES.get(verdict, "comparable")})
+        for pair, verdict in zip(BASE.comparison.pairs, verdicts, strict=True)
+    )
+    return Index(Results(
+        title="t", versions={}, comparison=BASE.comparison.model_copy(update={"pairs": pairs})
+    ))  # fmt: skip
+
+
+# Pairs of A, B, C, D in order: AB AC AD BC BD CD.
+SAME, NOT, LIKE = "same update", "not the same update", "similar, relative to the nulls"
+FAR = "not distinguishable from independent"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ([SAME] * 6, "All of A, B, C and D are one update."),
+        ([NOT] * 6, "No two of A, B, C and D are the same update."),
+        ([SAME, SAME, NOT, SAME, NOT, NOT], "A, B and C are one update; D stands apart."),
+        ([SAME, NOT, NOT, NOT, NOT, NOT], "A and B are one update; C and D each stand apart."),
+        ([SAME, NOT, NOT, NOT, NOT, SAME], "A and B are one update; C and D are another."),
+        (
+            [SAME, NOT, NOT, SAME, NOT, NOT],
+            "A and B are one update; C agrees with some of them only; D stands apart.",
+        ),
+        ([LIKE] * 6, "All of A, B, C and D are similar, relative to the nulls."),
+        ([FAR] * 6, "No two of A, B, C and D are similar, relative to the nulls."),
+        (
+            [LIKE, FAR, FAR, FAR, FAR, FAR],
+            "A and B are similar, relative to the nulls; C and D each stand apart.",
+        ),
+        # A likeness without a floor does not bind where floors decided other pairs.
+        ([SAME, LIKE, NOT, NOT, NOT, NOT], "A and B are one update; C and D each stand apart."),
+        (
+            [SAME + " (provisional: fewer than 3 replicates)"] * 6,
+            "Provisionally, all of A, B, C and D are one update.",
+        ),
+        (
+            ["same update up to its init", NOT, NOT, NOT, NOT, NOT],
+            "A and B are one update up to its init; C and D each stand apart.",
+        ),
+    ],
+)
+def test_headline(verdicts, said):
+    assert words.headline(judged(verdicts)) == said
+
+
+def test_headline_of_two_runs():
+    def said(cosine_runs: tuple[str, str], **more: object) -> str:
+        return words.headline(Index(results(runs=cosine_runs, layers=1, **more)))
+
+    assert said(("SFT", "RFT")) == "SFT and RFT are similar, relative to the nulls."
+    assert said(("SFT", "DPO"), zero="DPO") == "There is no pair of updates to compare."
+    index = Index(results(runs=("SFT", "DPO"), layers=1))
+    assert words.headline(index).startswith("SFT and DPO")
+
+
+def test_every_verdict_is_understood():
+    for verdict in SAMENESS:
+        plain = verdict.partition(" (provisional")[0]
+        pair = judged([verdict] * 6).comparison.pairs[0]
+        assert words.sameness(pair) == SAYS[plain], verdict
+
+
+@given(st.lists(st.sampled_from(sorted(SAMENESS)), min_size=6, max_size=6))
+def test_groups_split_the_runs_and_bind_only_what_agrees(verdicts):
+    index = judged(verdicts)
+    alike = words.binding(index.arm_pairs)
+    found = words.groups(index, index.names, alike)
+    assert sorted(name for group in found for name in group) == list("ABCD")
+    for group in found:
+        for i, a in enumerate(group):
+            assert all(words.sameness(index.pair(a, b)) in alike for b in group[i + 1 :])
+
+
+@given(st.lists(st.sampled_from(sorted(SAMENESS)), min_size=6, max_size=6))
+def test_without_a_floor_nothing_is_called_the_same_update(verdicts):
+    unfloored = [v for v in verdicts if "same update" not in v] or [LIKE]
+    index = judged([unfloored[i % len(unfloored)] for i in range(6)])
+    found = answer(index)
+    assert "one update" not in found.headline
+    assert "the same update" not in found.headline
+    assert any("No floor was measured" in sentence for sentence in found.sentences)
+
+
+def test_the_answer_of_a_study_names_floors_scores_and_failed_checks():
+    index = Index(results(study=True, runs=ARMS + ORDERS + INITS))
+    found = answer(index)
+    said = " ".join(found.sentences)
+    assert found.headline.startswith("SFT, RFT and RIFT are one update; ")
+    assert "of 15 pairs of arms, " in said
+    assert "at a margin of 2.0 points and n = 1319" in said
+    assert "Undecided is not equal" in said
+    assert "other init, same order, cosine 0.3" in said
+    assert "SFT order 1" not in found.headline
+    assert found.alerts == ("every arm trained: required all trained, found GRPO diverged",)
+    assert found.warnings[-1].startswith("GRPO: ")
+
+
+def test_counts_in_the_answer_are_those_of_the_pairs():
+    index = Index(results(study=True))
+    sentence = next(s for s in answer(index).sentences if s.startswith("Accuracy"))
+    for verdict in {pair.verdict for pair in index.results.study.paired}:
+        pairs = [p for p in index.results.study.paired if "base" not in (p.a, p.b)]
+        count = sum(pair.verdict == verdict for pair in pairs)
+        assert (f"{count} {verdict}" in sentence) == (count > 0)
+
+
+@given(st.floats(-1, 1), st.integers(1, 4))
+def test_fixed_is_near_and_never_claims_one(value, decimals):
+    text = notation.fixed(value, decimals)
+    back = float(text.replace(notation.MINUS, "-"))
+    assert abs(back - value) <= 10**-decimals
+    assert (abs(back) == 1) == (abs(value) == 1)
+    assert "-" not in text
+    assert not (back == 0 and notation.MINUS in text)
+
+
+@given(st.floats(0, 1))
+def test_a_p_value_is_never_zero(p):
+    text = notation.p_value(p)
+    assert float(text.removeprefix("<\u00a0")) > 0
+
+
+def test_notation():
+    assert notation.fixed(-0.0004, 3) == "0.000"
+    assert notation.fixed(0.9999, 3) == "0.999"
+    assert notation.points(0.012) == "+1.2"
+    assert notation.points(-0.0001) == "0.0"
+    assert notation.percent(0.5) == "50.0\u00a0%"
+    assert notation.span(0.12341, 0.12349) == "0.123"
+    assert notation.significant(0.211) == "0.211"
+    assert notation.significant(0) == "0.00"
+    assert notation.significant(1234567) == "1.23e+06"
+    assert notation.listed([]) == ""
+    assert notation.count(1, "pair") == "1 pair"
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=2000))
+def test_a_thinned_curve_is_short_and_keeps_its_mean(values):
+    rows = thinned(values)
+    assert len(rows) <= MOST_POINTS
+    stride = -(-len(values) // MOST_POINTS)
+    weights = [min(stride, len(values) - i * stride) for i in range(len(rows))]
+    mean = math.fsum(w * row["y"] for w, row in zip(weights, rows, strict=True)) / len(values)
+    assert mean == pytest.approx(math.fsum(values) / len(values), abs=3e-3)
+    assert [row["x"] for row in rows] == list(range(1, len(values) + 1, stride))
+
+
+@given(st.floats(-4, 3), st.floats(0.7, 5))
+def test_ticks_of_a_logarithmic_axis_lie_inside(start, decades_wide):
+    low, high = 10**start, 10 ** (start + decades_wide)
+    ticks = decades(low, high)
+    assert len(ticks) > 1
+    assert ticks == sorted(ticks)
+    assert low <= ticks[0] < ticks[-1] <= high
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_text_and_marks_stand_out_from_the_ground(tokens):
+    """Contrast after WCAG 2.2: 4.5 for text (1.4.3), 3 for marks that carry meaning (1.4.11)."""
+
+    def contrast(a: str, b: str) -> float:
+        lighter, darker = sorted((luminance(tokens[a]), luminance(tokens[b])), reverse=True)
+        return (lighter + 0.05) / (darker + 0.05)
+
+    for ground in ("ground", "panel"):
+        for text in ("ink", "muted", "accent", "good", "bad"):
+            assert contrast(text, ground) >= 4.5, (text, ground)
+    for i in range(theme.RUN_COLOURS):
+        assert contrast(f"run-{i}", "ground") >= 3, i
+    assert contrast("on-accent", "accent") >= 4.5
+
+
+# Machado, Oliveira and Fernandes (IEEE TVCG 15, 2009), severity 1, on linear RGB.
+BLIND = {
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216),
+               (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413),
+               (-0.011820, 0.042940, 0.968881)),
+    "none": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+}  # fmt: skip
+
+
+def lab(colour: str, seen: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:
+    """CIE Lab (D65) of an sRGB colour as a colour-blind eye sees it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    rgb = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    r, g, b = (min(1, max(0, sum(m * x for m, x in zip(row, rgb, strict=True)))) for row in seen)
+    xyz = (
+        (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505,
+        0.2126 * r + 0.7152 * g + 0.0722 * b,
+        (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089,
+    )
+    x, y, z = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("kind", BLIND)
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_run_colours_differ_to_every_eye(tokens, kind):
+    seen = [lab(tokens[f"run-{i}"], BLIND[kind]) for i in range(theme.RUN_COLOURS)]
+    near = min(math.dist(a, b) for i, a in enumerate(seen) for b in seen[i + 1 :])
+    assert near > 15, near  # a just noticeable difference is 2.3
