@@ -113,7 +113,7 @@ def _kill_when(settings: Path, out: Path, reached) -> None:
 def test_a_study_killed_at_any_moment_ends_with_the_same_bytes(settings: Path, whole: Path):
     out = settings.parent / "killed"
     moments = [
-        lambda o: list(o.glob("rollouts/.partial-*/train.parquet")),
+        lambda o: list(o.glob("rollouts/.partial-*")),
         lambda o: len(list(o.glob("cells/*/manifest.json"))) >= 2,
         lambda o: len(list(o.glob("evaluation/*/manifest.json"))) >= 3,
         lambda o: list(o.glob(".partial-*/results.json")),
@@ -125,6 +125,30 @@ def test_a_study_killed_at_any_moment_ends_with_the_same_bytes(settings: Path, w
     for name in ("results.json", "modules.parquet", "report.html", "summary.md"):
         assert (out / "report" / name).read_bytes() == (whole / "report" / name).read_bytes(), name
     assert not list(out.rglob(".partial-*"))
+
+
+@pytest.mark.slow
+def test_rollouts_of_a_file_train_without_a_teacher(settings: Path, whole: Path, tmp_path: Path):
+    tree = yaml.safe_load(settings.read_text())
+    file = next(whole.glob("rollouts/*/train.parquet"))
+    tree["rollouts"] |= {"file": str(file), "prompts": 10, "held_out_prompts": 6}
+    tree["models"]["teacher"] = "/nowhere"
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    assert goniometer("train", tmp_path / "study.yaml", "-o", tmp_path / "out").returncode == 0
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 10
+    tree["rollouts"] |= {"held_out_prompts": 7}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    result = goniometer("train", tmp_path / "study.yaml", "-o", tmp_path / "out")
+    assert result.returncode == 2
+    assert "found 16, expected 17" in result.stderr
+    lines = tmp_path / "rollouts.jsonl"
+    lines.write_text('{"problem_id": "a"}\n')
+    tree["rollouts"] |= {"file": str(lines)}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    result = goniometer("train", tmp_path / "study.yaml", "-o", tmp_path / "out")
+    assert result.returncode == 2
+    assert "line 1" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 FAULTS = {

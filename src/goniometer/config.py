@@ -38,8 +38,12 @@ class Models(Section):
 
 
 class Rollouts(Section):
-    """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept."""
+    """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept.
 
+    With `file`, rollouts are read instead (Parquet or JSON lines), and nothing is sampled.
+    """
+
+    file: str | None = None
     prompts: Positive = Field(
         default=800, description="training prompts, right and wrong rows each"
     )

@@ -28,7 +28,7 @@ from goniometer.stages import (
     Shown,
     evaluate_all,
     reference_columns,
-    sample_rollouts,
+    get_rollouts,
     train_one,
 )
 from goniometer.statistics import accuracy, compare_all
@@ -50,7 +50,7 @@ def run_study(study: Study, out: Path, *, bars: Shown, until: str = "report") ->
     torch.set_num_threads(study.training.threads)
     with Store(out).locked():
         run = Run(plan, Store(out), bars, load(study.models.base))
-        sampled = sample_rollouts(run)
+        sampled = get_rollouts(run)
         if until == "rollouts":
             return out
         columns = reference_columns(run, sampled)

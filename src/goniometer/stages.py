@@ -17,6 +17,7 @@ from goniometer.model import LanguageModel, load
 from goniometer.plan import CellPlan, Plan
 from goniometer.results import RolloutReport
 from goniometer.rollouts import RolloutSet, sources
+from goniometer.rollouts.given import divide
 from goniometer.rollouts.sample import require_same_tokens, sample
 from goniometer.seeds import derive
 from goniometer.store import Store
@@ -81,27 +82,21 @@ class Evaluated:
     held_out: HeldOut
 
 
-def sample_rollouts(run: Run) -> Sampled:
-    """Sample the teacher on training and validation prompts."""
+def get_rollouts(run: Run) -> Sampled:
+    """Sample the teacher on training and validation prompts, or read the study's file."""
     settings, study = run.study.rollouts, run.study
+    if settings.file is not None:
+        vocabulary = len(run.base.tokenizer)
+        return Sampled(*divide(Path(settings.file), settings, study.seed, vocabulary))
 
     def make(folder: Path) -> None:
         teacher = load(study.models.teacher)
         require_same_tokens(run.base, teacher)
-        reports = []
-        wanted: dict[Split, int] = {
-            "train": settings.prompts,
-            "validation": settings.held_out_prompts,
-        }
-        for split, prompts in wanted.items():
-            with run.bars.task(f"rollouts · {split}", prompts * settings.samples) as advance:
-                kept, report = sample(
-                    teacher, run.plan.task, split, settings=settings, prompts=prompts,
-                    seed=derive(study.seed, "rollouts"), advance=advance,
-                )  # fmt: skip
-            sources.save(kept, folder / f"{split}.parquet")
-            reports.append(report)
-        (folder / "report.json").write_text(reports[0].model_dump_json(indent=1) + "\n")
+        train, report = _sample(run, teacher, "train", settings.prompts)
+        held_out, _ = _sample(run, teacher, "validation", settings.held_out_prompts)
+        sources.save(train, folder / "train.parquet")
+        sources.save(held_out, folder / "held_out.parquet")
+        (folder / "report.json").write_text(report.model_dump_json(indent=1) + "\n")
 
     inputs = {
         "seed": study.seed,
@@ -110,11 +105,27 @@ def sample_rollouts(run: Run) -> Sampled:
         "settings": settings.model_dump(mode="json"),
     }
     folder = run.ensure("rollouts", study.task.name, inputs, make)
-    report = RolloutReport.model_validate_json((folder / "report.json").read_text())
-    train, validation = (
-        sources.read(folder / f"{split}.parquet") for split in ("train", "validation")
+    return Sampled(
+        sources.read(folder / "train.parquet"),
+        sources.read(folder / "held_out.parquet"),
+        RolloutReport.model_validate_json((folder / "report.json").read_text()),
     )
-    return Sampled(train, validation, report)
+
+
+def _sample(
+    run: Run, teacher: LanguageModel, split: Split, prompts: int
+) -> tuple[RolloutSet, RolloutReport]:
+    settings = run.study.rollouts
+    with run.bars.task(f"rollouts · {split}", prompts * settings.samples) as advance:
+        return sample(
+            teacher,
+            run.plan.task,
+            split,
+            settings=settings,
+            prompts=prompts,
+            seed=derive(run.study.seed, "rollouts"),
+            advance=advance,
+        )
 
 
 def reference_columns(run: Run, sampled: Sampled) -> Columns:

@@ -1,0 +1,54 @@
+"""Rollouts from a file instead of a teacher: which prompts train, which are held out."""
+
+from pathlib import Path
+
+from goniometer.config import Rollouts
+from goniometer.errors import GoniometerError
+from goniometer.results import RolloutReport
+from goniometer.rollouts.data import RolloutSet
+from goniometer.rollouts.sample import report
+from goniometer.rollouts.sources import read
+
+
+def divide(
+    file: Path, settings: Rollouts, seed: int, vocabulary: int
+) -> tuple[RolloutSet, RolloutSet, RolloutReport]:
+    """Take the first mixed prompts of a file for training and the next ones as held out.
+
+    Args:
+        file: Parquet or JSON lines, see `sources`.
+        settings: how many prompts of each, and rows a prompt.
+        seed: of the thinning.
+        vocabulary: size of the base's vocabulary; every token id must be below it.
+
+    Raises:
+        GoniometerError: as `sources.read`; too few mixed prompts; a token id that is none.
+    """
+    drawn = read(file)
+    largest = max(max(*row.prompt_tokens, *row.completion_tokens) for row in drawn.rows)
+    if largest >= vocabulary:
+        raise GoniometerError(
+            "a token id that the base does not have",
+            file=file,
+            found=largest,
+            expected=f"below {vocabulary}",
+            fix="encode the rollouts with the base's tokenizer",
+        )
+    mixed = drawn.mixed()
+    wanted = settings.prompts + settings.held_out_prompts
+    found = sum(1 for _ in mixed.groups())
+    if found < wanted:
+        raise GoniometerError(
+            "too few prompts have both right and wrong completions",
+            file=file,
+            found=found,
+            expected=f"{wanted}: rollouts.prompts + rollouts.held_out_prompts",
+            fix="lower them, or bring more rollouts",
+        )
+    train = mixed.first_prompts(settings.prompts)
+    rest = RolloutSet(mixed.first_prompts(wanted).rows[len(train.rows) :])
+    kept, held_out = (
+        part.thinned(settings.rows_per_prompt, f"{seed}/{name}")
+        for name, part in (("train", train), ("validation", rest))
+    )
+    return kept, held_out, report(drawn, kept)
