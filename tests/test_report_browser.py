@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from goniometer.report import build
+from goniometer.report.build import render
 from goniometer.report.index import read
+from goniometer.report.page import compose
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 from tests.test_report import HOSTILE
 
@@ -28,9 +29,12 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright pac
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, Path]:
+def pages(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
     cases = {"study": STUDY, "deep": DEEP, "hostile": renamed(results(study=True), HOSTILE)}
-    return {name: build(case, tmp_path_factory.mktemp(name)) for name, case in cases.items()}
+    for name, case in cases.items():
+        (folder / f"{name}.html").write_text(render(compose(case)), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in cases}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser, folders) -> Iterator[Any]:
+def opened(browser, pages) -> Iterator[Any]:
     """Open a case; on leaving, check that nothing was asked for and nothing was complained of."""
     heard: list[str] = []
     contexts = []
@@ -53,7 +57,7 @@ def opened(browser, folders) -> Iterator[Any]:
         page = context.new_page()
         page.on("console", lambda message: heard.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        url = folders[case].as_uri()
+        url = pages[case].as_uri()
         page.on("request", lambda request: request.url == url or heard.append(request.url))
         page.goto(url)
         page.wait_for_selector("html[data-drawn]")
@@ -123,12 +127,12 @@ def test_the_menu_of_pairs_changes_charts_and_numbers(opened):
     page = opened("study")
     chart = page.locator('[data-chart="layers-0"]')
     before, label = chart.inner_html(), chart.get_attribute("aria-label")
-    page.get_by_label("Pair", exact=True).select_option(label="SFT and RFT")
+    page.get_by_label("Pair", exact=True).select_option(label="SFT and RIFT")
     page.wait_for_function("(old) => document.querySelector("
                            "'[data-chart=\"layers-0\"]').ariaLabel !== old", arg=label)  # fmt: skip
     assert chart.inner_html() != before
-    assert chart.get_attribute("aria-label").endswith("SFT and RFT")
-    pair = next(p for p in STUDY.comparison.pairs if (p.a, p.b) == ("SFT", "RFT"))
+    assert chart.get_attribute("aria-label").endswith("SFT and RIFT")
+    pair = next(p for p in STUDY.comparison.pairs if (p.a, p.b) == ("SFT", "RIFT"))
     for grid, scope in (("layers", "layer.2"), ("projections", "projection.v_proj")):
         shown = float(numbers(page, grid)["Cosine"][2])
         assert shown == pytest.approx(read(pair, scope, "cosine").value, abs=1e-3)
@@ -138,6 +142,7 @@ def test_the_menu_of_pairs_changes_charts_and_numbers(opened):
 def test_menus_answer_to_the_keyboard(opened):
     page = opened("deep")
     menu = page.get_by_label("Cosine to")
+    menu.select_option(label="SFT")
     menu.focus()
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('#menu-reference').selectedIndex === 1")

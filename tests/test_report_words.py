@@ -12,7 +12,7 @@ from goniometer.report.findings import answer
 from goniometer.report.index import Index
 from goniometer.results import Results
 from goniometer.statistics import SAMENESS
-from tests.results_factory import ARMS, INITS, ORDERS, results
+from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 
 # What each verdict lets a reader say.
 SAYS = {
@@ -95,6 +95,23 @@ def test_headline_of_two_runs():
     assert words.headline(index).startswith("SFT and DPO")
 
 
+def test_a_floor_that_reaches_chance_is_named_as_such():
+    found = results(study=True, runs=(*ARMS, *ORDERS)).comparison
+    wide = tuple(floor.model_copy(update={"low": -0.4}) for floor in found.floors)
+    index = Index(Results(
+        title="t", versions={}, comparison=found.model_copy(update={"floors": wide})
+    ))  # fmt: skip
+    assert words.headline(index).startswith("By a floor so wide that it reaches down to chance, ")
+    sharp = Index(Results(title="t", versions={}, comparison=found))
+    assert words.headline(sharp).startswith("SFT, RFT")
+
+
+def test_a_name_keeps_its_first_letter():
+    names = {"A": "a_run", "B": "b", "C": "c", "D": "d"}
+    index = Index(renamed(judged([SAME, NOT, NOT, NOT, NOT, NOT]).results, names))
+    assert words.headline(index).startswith("a_run and b are one update; ")
+
+
 def test_every_verdict_is_understood():
     for verdict in SAMENESS:
         plain = verdict.partition(" (provisional")[0]
@@ -162,7 +179,22 @@ def test_a_p_value_is_never_zero(p):
     assert float(text.removeprefix("<\u00a0")) > 0
 
 
+@given(st.floats(-1, 1), st.floats(-1, 1))
+def test_a_measure_is_written_so_that_it_can_be_told_from_0_and_1(a, b):
+    for value in (a, b):
+        text = notation.in_unit(value, "").replace(notation.MINUS, "-")
+        if abs(value) > 1e-6:
+            assert float(text) != 0
+        if abs(abs(value) - 1) > 0:
+            assert abs(float(text)) != 1
+    ends = notation.span(min(a, b), max(a, b)).replace(notation.MINUS, "-").split(" to ")
+    assert float(ends[0]) <= float(ends[-1])
+
+
 def test_notation():
+    assert notation.in_unit(-0.00021, "") == "\u22120.00021"
+    assert notation.in_unit(0.99995, "") == "0.999950"
+    assert notation.in_unit(84.96, "degrees") == "85.0\u00b0"
     assert notation.fixed(-0.0004, 3) == "0.000"
     assert notation.fixed(0.9999, 3) == "0.999"
     assert notation.points(0.012) == "+1.2"

@@ -61,7 +61,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         x=alt.expr("width / 2"), y=HEIGHT / 2, color=var("muted"), lineHeight=13
     )
     layers = [
-        _bands(x, alt.Y("lo:Q", title=None, scale=scale, axis=ticks)),
+        *_bands(x, scale, ticks),
         # Layers have an order, projections have none: only the former are joined.
         *([joined] if axis == "layer" else []),
         dots.encode(x=x, y=y, tooltip=tooltip),
@@ -71,21 +71,31 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     return spec(layers, SIGNALS, title)
 
 
-def _bands(x: alt.X, y: alt.Y) -> alt.Chart:
-    """Floors of all pairs and the nulls of the chosen one's group."""
+def _bands(x: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
+    """Floors of all pairs and the nulls of the chosen one's group: filled, both ends as lines."""
     chosen = alt.Chart(alt.NamedData("bands")).transform_filter(
         "datum.g === null || datum.g === groups[pick]"
     )
     flat = chosen.transform_calculate(x="xs").transform_flatten(["x", "lo", "hi"])
-    bars: alt.Chart = flat.mark_bar(width={"band": 1}, strokeWidth=1).encode(
+    fill = flat.mark_bar(width={"band": 1}).encode(
         x=x,
-        y=y,
+        y=alt.Y("lo:Q", title=None, scale=scale, axis=axis),
         y2="hi:Q",
         color=plain("c"),
-        stroke=alt.Stroke("c:N", scale=None),
         opacity=alt.Opacity("o:Q", scale=None),
     )
-    return bars
+    # A bar of no height is a line as wide as its layer, whatever the number of layers.
+    ends = [
+        flat.mark_bar(width={"band": 1}, strokeWidth=1).encode(
+            x=x,
+            y=alt.Y(f"{end}:Q", title=None, scale=scale, axis=axis),
+            y2=f"{end}:Q",
+            stroke=alt.Stroke("c:N", scale=None),
+            strokeDash=alt.StrokeDash("d:N", scale=None),
+        )
+        for end in ("lo", "hi")
+    ]
+    return [fill, *ends]
 
 
 @final

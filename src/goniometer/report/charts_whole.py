@@ -123,7 +123,7 @@ def _cell(pair: PairReadings | None, i: int, j: int) -> Row:
     value = cosine(pair) if pair else None
     word = notation.state(pair) if pair else notation.NONE
     if value is not None and word != "same":
-        long = notation.fixed(value, 3)
+        long = notation.in_unit(value, "")
         short = notation.fixed(value, 2).replace("0.", ".", 1)
     else:
         long = short = word or "n/a"

@@ -59,7 +59,9 @@ def _empty(index: Index) -> list[str]:
 
 
 def _within(index: Index) -> list[str]:
-    said = []
+    said: list[str] = []
+    if len(index.arm_pairs) == 1:  # said of the pair itself
+        return said
     for group in groups(index, index.arms, binding(index.arm_pairs)):
         pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(group)]
         values = [value for pair in pairs if (value := cosine(pair)) is not None]

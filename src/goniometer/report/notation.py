@@ -1,5 +1,6 @@
 """How numbers, intervals and states are written, the same everywhere in a report."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -8,6 +9,7 @@ from goniometer.results import Band, PairReadings, Reading
 Unit = Literal["", "degrees", "share"]
 MINUS = "\u2212"
 NONE = "\u2013"
+MOST_DECIMALS = 6
 _DECIMALS: dict[Unit, int] = {"": 3, "degrees": 1, "share": 3}
 
 
@@ -33,8 +35,16 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def in_unit(value: float, unit: Unit) -> str:
-    """A value of a measure: degrees to one decimal, all else to three."""
-    return fixed(value, _DECIMALS[unit]) + ("\u00b0" if unit == "degrees" else "")
+    """A value of a measure: degrees to one decimal, all else to three.
+
+    What would be written as 0 or as 1 gets decimals up to its first two digits beside it: nulls
+    of large models are narrow, and 0.000 would hide on which side of their ends a cosine lies.
+    """
+    decimals = _DECIMALS[unit]
+    beside = min(abs(value), abs(1 - abs(value)))
+    if unit != "degrees" and 0 < beside < 0.5 * 10**-decimals:
+        decimals = min(MOST_DECIMALS, 1 - math.floor(math.log10(beside)))
+    return fixed(value, decimals) + ("\u00b0" if unit == "degrees" else "")
 
 
 def reading(found: Reading | None, unit: Unit = "") -> str:

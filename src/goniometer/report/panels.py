@@ -83,7 +83,17 @@ def cosines_by_run(index: Index) -> Grid:
         panels.append(Panel(run, "layer", labels, ("cosine",), rows, own, bands, groups, colour))
     lowest = min((panel.limits[0][0] for panel in panels), default=0.0)
     alike = tuple(replace(panel, limits=[(lowest, 1.0)]) for panel in panels)
-    return Grid(alike, runs, 0, len(index.names) - len(runs))
+    return Grid(alike, runs, _central(index, runs), len(index.names) - len(runs))
+
+
+def _central(index: Index, runs: Sequence[str]) -> int:
+    """The run that is most alike to the others, the first of equals."""
+
+    def likeness(run: str) -> float:
+        pairs = [index.pair(run, other) for other in index.arms]
+        return sum(cosine(pair) or 0.0 for pair in pairs if pair)
+
+    return max(range(len(runs)), key=lambda i: likeness(runs[i]), default=0)
 
 
 def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
@@ -132,7 +142,9 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
         panel = Panel(heading, kind, labels, names, rows, own, bands, groups, unit=unit)
         panels.append(panel)
     choices = tuple(f"{pair.a} and {pair.b}" for pair in pairs)
-    shown = most_different(index.arm_pairs)
+    # The pair to look into first is the most alike: is it one update at every depth?
+    distinct = [pair for pair in index.arm_pairs if pair.state == "comparable"]
+    shown = next(iter(alike_first(distinct)), None)
     first_shown = pairs.index(shown) if shown in pairs else 0
     return Grid(tuple(panels), choices, first_shown, len(index.comparison.pairs) - len(pairs))
 

@@ -9,7 +9,7 @@ from goniometer.report.theme import var
 from goniometer.results import PairReadings, Reading
 
 WRAP = 22  # letters of a reason that fit into a panel
-FLOOR_OPACITY = {"same init, other order": 0.85, "other init, same order": 0.4}
+FLOOR_OPACITY = {"same init, other order": 0.36, "other init, same order": 0.12}
 
 
 def line(choice: int, name: int, found: Sequence[Reading | None]) -> Row:
@@ -32,7 +32,7 @@ def null_rows(
             bands = [index.null(group, scope, measure, kind) for scope in scopes]
             ends = [(band.low, band.high) if band else None for band in bands]
             if any(ends):
-                look = {"c": NULL_COLOURS[kind], "o": 1, "g": group}
+                look = {"c": NULL_COLOURS[kind], "o": 1, "d": [1, 0], "g": group}
                 rows.append(_band(f"null: {kind.replace('_', ' ')}", ends) | look)
     return rows
 
@@ -43,7 +43,8 @@ def floor_rows(index: Index, scopes: Sequence[str], measure: str) -> list[Row]:
     for floor in index.comparison.floors:
         ends = [index.floor_range(floor, scope, measure) for scope in scopes]
         if any(ends):
-            look = {"c": var("accent"), "o": FLOOR_OPACITY[floor.kind], "g": None}
+            dash = [1, 0] if floor.kind == "same init, other order" else [3, 2]
+            look = {"c": var("accent"), "o": FLOOR_OPACITY[floor.kind], "d": dash, "g": None}
             rows.append(_band(f"floor: {floor.kind}", ends) | look)
     return rows
 

@@ -16,19 +16,34 @@ def script() -> str:
     """
     import vl_convert
 
-    made_by = version("vl-convert-python")
+    kept = _place(version("vl-convert-python"))
+    try:
+        if kept is not None and kept.is_file():
+            return kept.read_text(encoding="utf-8")
+    except OSError:
+        kept = None
+    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
+    if kept is not None:
+        _keep(bundle, kept)
+    return bundle
+
+
+def _place(made_by: str) -> Path | None:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        kept = home / "goniometer" / f"vega-embed-{made_by}.js"
-        if kept.is_file():
-            return kept.read_text(encoding="utf-8")
-        bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    except RuntimeError:  # no home
+        return None
+    return home / "goniometer" / f"vega-embed-{made_by}.js"
+
+
+def _keep(bundle: str, place: Path) -> None:
+    """Write aside and rename, so that no other process reads half a script."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w", dir=kept.parent, delete=False, encoding="utf-8"
+            "w", dir=place.parent, delete=False, encoding="utf-8"
         ) as partial:
             partial.write(bundle)
-        Path(partial.name).replace(kept)
-    except (OSError, RuntimeError):  # read-only, or no home
-        return str(vl_convert.javascript_bundle(_SNIPPET))
-    return bundle
+        Path(partial.name).replace(place)
+    except OSError:
+        return

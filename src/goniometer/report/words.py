@@ -54,9 +54,30 @@ def headline(index: Index) -> str:
     if not pairs:
         return "There is no pair of updates to compare."
     text = _grouped(index, names, pairs)
+    lead = _reservation(index, pairs)
+    if lead:
+        return f"{lead}{text}."
+    # A run's name keeps its first letter as it is.
+    return f"{text if text.startswith(tuple(names)) else text[0].upper() + text[1:]}."
+
+
+def _reservation(index: Index, pairs: Sequence[PairReadings]) -> str:
     if any("provisional" in pair.verdict for pair in pairs):
-        return f"Provisionally, {text}."
-    return f"{text[0].upper()}{text[1:]}."
+        return "Provisionally, "
+    if vague_floor(index):
+        return "By a floor so wide that it reaches down to chance, "
+    return ""
+
+
+def vague_floor(index: Index) -> bool:
+    """Whether the floor of another data order excludes no more than the nulls do."""
+    ends = [
+        band.high
+        for group in sorted({pair.null_group for pair in index.arm_pairs if pair.null_group})
+        if (band := index.null(group, "union", "cosine", "independent"))
+    ]
+    lows = [f.low for f in index.comparison.floors if f.kind == "same init, other order"]
+    return any(low is not None and low <= max(ends, default=0.0) for low in lows)
 
 
 def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) -> str:
