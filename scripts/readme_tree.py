@@ -14,6 +14,7 @@ START, END = "<!-- tree: scripts/readme_tree.py -->\n```\n", "```\n<!-- end of t
 FOLDERS = ("src/goniometer", "bench", "scripts")
 OTHERS = {
     "examples/arithmetic.yaml": "the embedded study",
+    "examples/learning_rate.yaml": "how its learning rate was chosen",
     "docs/log.md": "decisions and negative results, dated",
     "tests/planted_faults.json": "mutations, each with the test that it must turn red",
     "constraints.txt": "the tested set of versions",

@@ -71,7 +71,7 @@ class Training(Section):
     steps: Positive = 100
     prompts_per_step: Positive = 8
     micro_batches: Positive = Field(default=1, description="parts a step is accumulated over")
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     warm_up: Share = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Annotated[float, Field(gt=0)] = 1.0

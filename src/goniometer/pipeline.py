@@ -27,8 +27,8 @@ from goniometer.stages import (
     Sampled,
     Shown,
     evaluate_all,
-    reference_columns,
     get_rollouts,
+    reference_columns,
     train_one,
 )
 from goniometer.statistics import accuracy, compare_all
