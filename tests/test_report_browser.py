@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
-from goniometer.report.build import render
 from goniometer.report.index import read
-from goniometer.report.page import compose
-from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
-from tests.test_report import HOSTILE
+from tests.report_cases import CASES, HOSTILE, html_of, page_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-STUDY = results(study=True, runs=ARMS + ORDERS + INITS)
-DEEP = results(layers=36, identical=("SFT", "RFT"), zero="DPO")
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,10 +26,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright pac
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    cases = {"study": STUDY, "deep": DEEP, "hostile": renamed(results(study=True), HOSTILE)}
-    for name, case in cases.items():
-        (folder / f"{name}.html").write_text(render(compose(case)), encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in cases}
+    for name in CASES:
+        (folder / f"{name}.html").write_text(html_of(name), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in CASES}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +86,7 @@ COLLISIONS = """() => {
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("case", ["study", "deep", "hostile"])
+@pytest.mark.parametrize("case", ["study", "comparison", "hostile"])
 def test_every_chart_is_drawn_and_nothing_overflows(opened, case, viewport):
     page = opened(case, viewport)
     charts = page.locator("[data-chart]")
@@ -132,7 +126,9 @@ def test_the_menu_of_pairs_changes_charts_and_numbers(opened):
                            "'[data-chart=\"layers-0\"]').ariaLabel !== old", arg=label)  # fmt: skip
     assert chart.inner_html() != before
     assert chart.get_attribute("aria-label").endswith("SFT and RIFT")
-    pair = next(p for p in STUDY.comparison.pairs if (p.a, p.b) == ("SFT", "RIFT"))
+    pair = next(
+        p for p in page_of("study").results.comparison.pairs if (p.a, p.b) == ("SFT", "RIFT")
+    )
     for grid, scope in (("layers", "layer.2"), ("projections", "projection.v_proj")):
         shown = float(numbers(page, grid)["Cosine"][2])
         assert shown == pytest.approx(read(pair, scope, "cosine").value, abs=1e-3)
@@ -140,7 +136,7 @@ def test_the_menu_of_pairs_changes_charts_and_numbers(opened):
 
 
 def test_menus_answer_to_the_keyboard(opened):
-    page = opened("deep")
+    page = opened("comparison")
     menu = page.get_by_label("Cosine to")
     menu.select_option(label="SFT")
     menu.focus()
