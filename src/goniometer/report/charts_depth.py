@@ -22,12 +22,7 @@ SIGNALS = ("pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "c
 
 def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     """Values as dots, joined over layers; bands fill the width of their layer."""
-    x = alt.X(
-        "x:N",
-        title=None,
-        scale=alt.Scale(domain=list(xs), padding=0.0 if axis == "layer" else 0.35),
-        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=5, ticks=False),
-    )
+    x, start = (_places(xs, axis, position) for position in (0.5, 0.0))
     limits = [alt.expr(f"{end}[length({end}) > 1 ? pick : 0]") for end in ("lows", "highs")]
     scale = alt.Scale(domain=limits, nice=False, zero=False)
     ticks = alt.Axis(
@@ -61,7 +56,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         x=alt.expr("width / 2"), y=HEIGHT / 2, color=var("muted"), lineHeight=13
     )
     layers = [
-        *_bands(x, scale, ticks),
+        *_bands(x, start, scale, ticks),
         # Layers have an order, projections have none: only the former are joined.
         *([joined] if axis == "layer" else []),
         dots.encode(x=x, y=y, tooltip=tooltip),
@@ -71,7 +66,18 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     return spec(layers, SIGNALS, title)
 
 
-def _bands(x: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
+def _places(xs: Sequence[str], axis: str, position: float) -> alt.X:
+    """Layers or projections along x: the middle (0.5) or the start (0) of each."""
+    return alt.X(
+        "x:N",
+        title=None,
+        bandPosition=position,
+        scale=alt.Scale(domain=list(xs), padding=0.0 if axis == "layer" else 0.35),
+        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=5, ticks=False),
+    )
+
+
+def _bands(x: alt.X, start: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
     """Floors of all pairs and the nulls of the chosen one's group: filled, both ends as lines."""
     chosen = alt.Chart(alt.NamedData("bands")).transform_filter(
         "datum.g === null || datum.g === groups[pick]"
@@ -84,13 +90,12 @@ def _bands(x: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
         color=plain("c"),
         opacity=alt.Opacity("o:Q", scale=None),
     )
-    # A bar of no height is a line as wide as its layer, whatever the number of layers.
     ends = [
-        flat.mark_bar(width={"band": 1}, strokeWidth=1).encode(
-            x=x,
+        flat.mark_rule(strokeWidth=1).encode(
+            x=start,
+            x2=alt.X2("x:N", bandPosition=1),
             y=alt.Y(f"{end}:Q", title=None, scale=scale, axis=axis),
-            y2=f"{end}:Q",
-            stroke=alt.Stroke("c:N", scale=None),
+            color=plain("c"),
             strokeDash=alt.StrokeDash("d:N", scale=None),
         )
         for end in ("lo", "hi")

@@ -74,7 +74,7 @@ def norm(index: Index, cell: Cell, clip: float | None, limits: tuple[float, floa
     signals = {
         "steps": cell.steps,
         "colour": index.colour(cell.name),
-        "heading": f"gradient norm, {clipped} of steps clipped",
+        "heading": f"gradient norm, {clipped} clipped",
         "low": limits[0],
         "high": limits[1],
         "ticks": decades(*limits),
