@@ -189,3 +189,26 @@ def test_index_finds_a_pair_either_way_round():
     index = Index(results())
     assert index.pair("DPO", "SFT") is index.pair("SFT", "DPO") is not None
     assert index.pair("SFT", "SFT") is None
+
+
+def test_modules_of_one_run_only_and_no_common_module_are_said_in_words():
+    found = results(layers=1, runs=("SFT", "RFT", "DPO"))
+    one, two, three = found.comparison.pairs
+    one = one.model_copy(update={"only_b": ("q", "k")})
+    missing = {"cosine": Reading(undefined="no common module")}
+    scope = two.scopes["union"].model_copy(update={"readings": missing})
+    two = two.model_copy(
+        update={
+            "state": "no common module",
+            "verdict": "not comparable",
+            "scopes": {"union": scope},
+        }
+    )
+    comparison = found.comparison.model_copy(update={"pairs": (one, two, three)})
+    page = compose(found.model_copy(update={"comparison": comparison}))
+    rows = {row[0].text: row for row in page.tables["pairs"].rows}
+    notes = dict(page.tables["pairs"].notes)
+    assert notes[rows["SFT, RFT"][0].note] == "2 modules only in RFT, a true zero in the other"
+    assert rows["SFT, DPO"][1].text == "not comparable (no common module)"
+    words = {(c["a"], c["b"]): c["long"] for c in page.gallery.charts["matrix"].data["cells"]}
+    assert words["SFT", "DPO"] == "none"
