@@ -33,7 +33,7 @@ FAULTS = {
         "objektive: rft",
         r"arms.1.objektive: unknown key. Did you mean 'objective'\?",
     ),
-    "arm: SFT": ("arm: SFX", "floors.arm: no arm is called 'SFX'"),
+    "arms: [SFT": ("arms: [SFX", "floors.arms: no arm is called 'SFX'"),
     "name: RFT": ("name: SFT", "the name 'SFT' stands twice"),
     "margin: 0.02": ("margin: .nan", "evaluation.margin"),
     "arms:\n": ("arms: [\n", "line [0-9]+: not valid YAML"),

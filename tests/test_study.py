@@ -58,14 +58,20 @@ def test_a_study_has_all_its_parts(results: Results):
         "SFT order 2",
         "SFT order 3",
         "SFT init 2",
+        "RFT order 2",
+        "RFT order 3",
     ]
     assert study.accuracies[0].run == "base"
     assert all(accuracy.n == 40 for accuracy in study.accuracies)
     assert len(study.paired) == 8 * 7 / 2
     for pair in study.paired:
         assert pair.both + pair.only_a + pair.only_b + pair.neither == pair.n == 40
-    kinds = {floor.kind: len(floor.cosines) for floor in results.comparison.floors}
-    assert kinds == {"same init, other order": 3, "other init, same order": 1}
+    found = [(floor.arm, floor.kind, len(floor.cosines)) for floor in results.comparison.floors]
+    assert found == [
+        ("SFT", "same init, other order", 3),
+        ("RFT", "same init, other order", 3),
+        ("SFT", "other init, same order", 1),
+    ]
     assert len(study.claims) == 12
     assert study.checks
     assert all(pair.verdict != "not decided" for pair in results.comparison.pairs)
@@ -135,7 +141,7 @@ def test_rollouts_of_a_file_train_without_a_teacher(settings: Path, whole: Path,
     tree["models"]["teacher"] = "/nowhere"
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
     assert goniometer("train", tmp_path / "study.yaml", "-o", tmp_path / "out").returncode == 0
-    assert len(list((tmp_path / "out" / "cells").iterdir())) == 10
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 12
     tree["rollouts"] |= {"held_out_prompts": 7}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
     result = goniometer("train", tmp_path / "study.yaml", "-o", tmp_path / "out")

@@ -88,10 +88,10 @@ def read_runs(
 @final
 @dataclass(frozen=True)
 class Replicates:
-    """What a study knows of its runs' seeds: which repeat one arm, and each run's init."""
+    """What a study knows of its runs' seeds: groups that repeat one arm, and each run's init."""
 
-    same_init: tuple[str, ...]  # one arm, one init, other data orders
-    other_init: tuple[str, ...]  # one arm, one data order, other inits
+    same_init: tuple[tuple[str, ...], ...]  # by arm: one init, other data orders
+    other_init: tuple[tuple[str, ...], ...]  # by arm: one data order, other inits
     init_of: Mapping[str, int]
 
 
@@ -124,33 +124,33 @@ def compare_deltas(
         runs=readings.runs,
         pairs=tuple(judged),
         nulls=nulls,
-        floors=tuple(floors.values()),
+        floors=floors,
         warnings=(*_warnings(readings), *_shared_starts(pairs, replicates)),
     )
     return comparison, readings
 
 
-def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> dict[FloorKind, Floor]:
+def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> tuple[Floor, ...]:
     if replicates is None:
-        return {}
+        return ()
     cosines = {(pair.a, pair.b): pair.scopes["union"].readings["cosine"].value for pair in pairs}
     known = {pair: value for pair, value in cosines.items() if value is not None}
-    groups: dict[FloorKind, tuple[str, ...]] = {
-        "same init, other order": replicates.same_init,
-        "other init, same order": replicates.other_init,
-    }
+    groups: list[tuple[FloorKind, tuple[str, ...]]] = [
+        *(("same init, other order", runs) for runs in replicates.same_init),
+        *(("other init, same order", runs) for runs in replicates.other_init),
+    ]
     # A replicate that trained nothing has no cosine, and so makes no floor.
-    return {
-        kind: seed_floor(kind, runs, known)
-        for kind, runs in groups.items()
+    return tuple(
+        seed_floor(kind, runs, known)
+        for kind, runs in groups
         if len(runs) > 1 and all({(a, b), (b, a)} & known.keys() for a, b in combinations(runs, 2))
-    }
+    )
 
 
 def _verdict(
     pair: PairReadings,
     nulls: Mapping[str, NullTable],
-    floors: Mapping[FloorKind, Floor],
+    floors: Sequence[Floor],
     replicates: Replicates | None,
 ) -> str:
     bands = nulls[pair.null_group]["union"]["cosine"] if pair.null_group else {}
@@ -158,10 +158,16 @@ def _verdict(
     if replicates is None:
         return sameness(cosine, pair.state, None, bands)
     if replicates.init_of[pair.a] == replicates.init_of[pair.b]:
-        return sameness(cosine, pair.state, floors.get("same init, other order"), bands)
+        return sameness(cosine, pair.state, _strictest(floors, "same init, other order"), bands)
     # Runs of two inits share no A0.
     independent: dict[NullKind, Band] = {k: b for k, b in bands.items() if k == "independent"}
-    return sameness(cosine, pair.state, floors.get("other init, same order"), independent)
+    return sameness(cosine, pair.state, _strictest(floors, "other init, same order"), independent)
+
+
+def _strictest(floors: Sequence[Floor], kind: FloorKind) -> Floor | None:
+    """The floor with the highest bound: a noisy arm must not make unlike updates look the same."""
+    of_kind = [floor for floor in floors if floor.kind == kind]
+    return max(of_kind, key=lambda floor: floor.bound, default=None)
 
 
 def compare(

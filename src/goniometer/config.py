@@ -95,14 +95,17 @@ class Arm(Section):
 
 
 class Floors(Section):
-    """Repeats of one arm that differ in one seed: what 'the same update' looks like here."""
+    """Repeats of arms that differ in one seed: what 'the same update' looks like here.
 
-    arm: str = "SFT"
+    The first arm is repeated with other inits too. A pair is judged by the strictest floor.
+    """
+
+    arms: Annotated[tuple[str, ...], Field(min_length=1)] = ("SFT", "RFT")
     orders: Positive = Field(
-        default=3, description="runs with the arm's init, the arm itself among them"
+        default=3, description="runs with each arm's init, the arm itself among them"
     )
     inits: Positive = Field(
-        default=2, description="runs with the arm's order, the arm itself among them"
+        default=2, description="runs with the first arm's order, itself among them"
     )
 
 
@@ -143,8 +146,9 @@ class Study(Section):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"arms: the name {repeated[0]!r} stands twice")
-        if self.floors and self.floors.arm not in names:
-            raise ValueError(f"floors.arm: no arm is called {self.floors.arm!r}; there are {names}")
+        for arm in self.floors.arms if self.floors else ():
+            if arm not in names:
+                raise ValueError(f"floors.arms: no arm is called {arm!r}; there are {names}")
         return self
 
     @property

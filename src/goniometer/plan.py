@@ -1,5 +1,6 @@
 """From a study to its cells: everything that can be wrong is found here, before any work."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -24,6 +25,7 @@ class CellPlan:
     learning_rate: float
     init: int  # number of the initialisation, 0 for the common one
     order: int  # number of the data order, 0 for the common one
+    repeats: str | None = None  # the arm that a floor's run repeats
 
 
 @final
@@ -37,15 +39,19 @@ class Plan:
 
     @property
     def replicates(self) -> Replicates | None:
-        """Which cells repeat the floor's arm in one seed only."""
+        """Which cells repeat an arm in one seed only."""
         floors = self.study.floors
         if floors is None:
             return None
-        same = [c for c in self.cells if c.name == floors.arm or c.role == "floor"]
+
+        def repeats(arm: str, *, same_init: bool) -> tuple[str, ...]:
+            mine = [cell for cell in self.cells if arm in (cell.name, cell.repeats)]
+            return tuple(c.name for c in mine if (c.init if same_init else c.order) == 0)
+
         return Replicates(
-            same_init=tuple(c.name for c in same if c.init == 0),
-            other_init=tuple(c.name for c in same if c.order == 0),
-            init_of={c.name: c.init for c in self.cells},
+            same_init=tuple(repeats(arm, same_init=True) for arm in floors.arms),
+            other_init=(repeats(floors.arms[0], same_init=False),),
+            init_of={cell.name: cell.init for cell in self.cells},
         )
 
 
@@ -86,18 +92,24 @@ def make_plan(study: Study) -> Plan:
 def _floors(study: Study, arms: list[CellPlan]) -> list[CellPlan]:
     if study.floors is None:
         return []
-    arm = next(arm for arm in arms if arm.name == study.floors.arm)
-    seeds = [(0, order) for order in range(1, study.floors.orders)]
-    seeds += [(init, 0) for init in range(1, study.floors.inits)]
     floors = []
-    for init, order in seeds:
-        name = f"{arm.name} order {order + 1}" if order else f"{arm.name} init {init + 1}"
-        if any(name == other.name for other in arms):
-            raise GoniometerError("an arm has the name of a floor", key="arms", found=repr(name))
-        floors.append(
-            CellPlan(
-                name, "floor", arm.objective_name, arm.options, arm.objective, arm.learning_rate,
-                init, order,
+    for number, name in enumerate(study.floors.arms):
+        arm = next(arm for arm in arms if arm.name == name)
+        floors += [
+            dataclasses.replace(
+                arm, name=f"{name} order {order + 1}", role="floor", order=order, repeats=name
             )
-        )  # fmt: skip
+            for order in range(1, study.floors.orders)
+        ]
+        floors += [
+            dataclasses.replace(
+                arm, name=f"{name} init {init + 1}", role="floor", init=init, repeats=name
+            )
+            for init in range(1, study.floors.inits if number == 0 else 1)
+        ]
+    for floor in floors:
+        if any(floor.name == arm.name for arm in arms):
+            raise GoniometerError(
+                "an arm has the name of a floor", key="arms", found=repr(floor.name)
+            )
     return floors

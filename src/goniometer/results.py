@@ -113,6 +113,16 @@ class Floor(Frozen):
     low: float | None  # lower prediction bound for one more such pair; None with fewer than 3 runs
     rule: str
 
+    @property
+    def arm(self) -> str:
+        """The run that the others repeat."""
+        return self.runs[0]
+
+    @property
+    def bound(self) -> float:
+        """What a cosine must not fall below: the prediction bound, else the lowest cosine seen."""
+        return min(self.cosines) if self.low is None else self.low
+
 
 class Comparison(Frozen):
     """All of geometry over a set of runs."""

@@ -117,7 +117,7 @@ class Evidence:
             raise NotMeasuredError(f"no {kind} null of {measure} for {a} and {b}") from None
 
     def floor(self, kind: Literal["same init, other order", "other init, same order"]) -> Floor:
-        """The seed floor of one kind, with one cosine at least."""
+        """The first arm's seed floor of one kind, with one cosine at least."""
         for floor in self.results.comparison.floors:
             if floor.kind == kind and floor.cosines:
                 return floor
@@ -152,7 +152,7 @@ class Evidence:
         parts = []
         for floor in self.results.comparison.floors:
             low = "" if floor.low is None else f", bound {number(floor.low)}"
-            parts.append(f"{floor.kind} {span(floor.cosines)}{low}")
+            parts.append(f"{floor.arm}, {floor.kind} {span(floor.cosines)}{low}")
         table = self.results.comparison.nulls.get(self.pair(a, b).null_group or "", {})
         for kind, band in table.get("union", {}).get("cosine", {}).items():
             parts.append(f"{kind} null to {number(band.high)}")

@@ -65,7 +65,9 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
         )
     for floor in index.comparison.floors:
         bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
-        i = row(f"floor: {floor.kind} ({notation.count(len(floor.cosines), 'pair')}{bound})")
+        i = row(
+            f"floor: {floor.arm}, {floor.kind} ({notation.count(len(floor.cosines), 'pair')}{bound})"
+        )
         for value in floor.cosines:
             data["dots"].append({"i": i, "x": rounded(value), "t": floor.kind, "c": var("accent")})
         if floor.low is not None:

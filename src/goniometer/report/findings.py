@@ -123,8 +123,11 @@ def _yardstick(index: Index) -> list[str]:
         bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
         span = notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
         count = notation.count(len(floor.cosines), "pair")
-        parts.append(f"{floor.kind}, cosine {span} ({count}{bound})")
-    said = [f"The yardstick, {floors[0].runs[0]} against its own repeats: {'; '.join(parts)}."]
+        parts.append(f"{floor.arm}, {floor.kind}, cosine {span} ({count}{bound})")
+    said = [
+        f"The yardstick, arms against their own repeats: {'; '.join(parts)}. A pair is judged by "
+        "the strictest floor of its kind."
+    ]
     inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
     defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]
     if inits and defined:

@@ -45,7 +45,7 @@ def floor_rows(index: Index, scopes: Sequence[str], measure: str) -> list[Row]:
         if any(ends):
             dash = [1, 0] if floor.kind == "same init, other order" else [3, 2]
             look = {"c": var("accent"), "o": FLOOR_OPACITY[floor.kind], "d": dash, "g": None}
-            rows.append(_band(f"floor: {floor.kind}", ends) | look)
+            rows.append(_band(f"floor: {floor.arm}, {floor.kind}", ends) | look)
     return rows
 
 

@@ -77,7 +77,9 @@ def vague_floor(index: Index) -> bool:
         if (band := index.null(group, "union", "cosine", "independent"))
     ]
     lows = [f.low for f in index.comparison.floors if f.kind == "same init, other order"]
-    return any(low is not None and low <= max(ends, default=0.0) for low in lows)
+    # The strictest floor is the one that judges.
+    judging = max((low for low in lows if low is not None), default=None)
+    return judging is not None and judging <= max(ends, default=0.0)
 
 
 def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) -> str:
