@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 class Block(nn.Module):
     def __init__(self, conv1d: bool):
         super().__init__()
-        linear = (lambda i, o: Conv1D(o, i)) if conv1d else (lambda i, o: nn.Linear(i, o))
+        linear = (lambda i, o: Conv1D(o, i)) if conv1d else nn.Linear
         self.q_proj, self.v_proj = linear(24, 40), linear(24, 16)
 
 

@@ -213,7 +213,8 @@ NAN = math.nan
         (3, {"cosine": {("everything", "dynamic"): 0.73}}, "not measured"),
         (3, {"cosine": {("everything", "grouped"): 0.58}, "low": 0.90}, "not measured"),
         (4, {"cosine": {("everything", "grouped"): 0.965}}, "does not hold"),
-        (4, {"growth": {("everything", "grouped"): 0.0}}, "does not hold"),
+        (4, {"growth": {("everything", "grouped"): 0.0}}, "not measured"),
+        (4, {"growth": {("everything", "grouped"): -0.3}}, "does not hold"),
         (4, {"growth": {("everything", "grouped"): 0.015}}, "not measured"),
         (4, {"growth": {("order 1", "order 2"): 0.19}}, "not measured"),  # replicates do it too
         (4, {"low": None}, "not measured"),
@@ -237,7 +238,7 @@ NAN = math.nan
         (10, {"cosine": {("mixed", "dynamic"): 0.01}}, "does not hold"),
         (10, {"u1": {("everything", "init 1"): 0.8}}, "does not hold"),
         (10, {"v1": {("everything", "init 1"): 0.6}}, "does not hold"),
-        (11, {"cosine": {("preferred", "preferred, slow"): 0.961}}, "does not hold"),
+        (11, {"cosine": {("preferred", "preferred, slow"): 0.961}}, "not measured"),
         (11, {"norm": {"preferred, slow": 1.45}}, "not measured"),
         (11, {"norm": {"preferred, slow": 3.0}}, "does not hold"),
         (12, {"verdicts": {("filtered", "preferred"): "undecided"}}, "not measured"),

@@ -98,6 +98,50 @@ def test_share_outside_a_random_subspace_is_its_codimension():
         assert mean == pytest.approx(expected, abs=0.003), name
 
 
+def test_a_null_of_many_modules_of_one_shape_stays_centred():
+    """A pool no larger than what each module takes would leave its own error in the band."""
+    shapes = {f"layers.{i}.q_proj": (48, 32) for i in range(96)}
+    generator = torch.Generator().manual_seed(0)
+    runs = {
+        name: Delta(
+            {
+                module: LowRank(frame(m, 4, generator), frame(n, 4, generator).T.contiguous(), 1.0)
+                for module, (m, n) in shapes.items()
+            },
+            Provenance("x", "test"),
+        )
+        for name in "ab"
+    }
+    readings = read_pairs(runs, k=2)
+    spread = 1 / math.sqrt(48 * 32 * 96)
+    for seed in range(4):
+        band = add_nulls(readings, draws=400, seed=seed)[1]["ranks 4 and 4"]["union"]["cosine"]
+        assert abs(band["independent"].median) < 0.3 * spread
+        assert band["independent"].high == pytest.approx(1.96 * spread, rel=0.25)
+
+
+def test_modules_that_nobody_changed_and_modules_of_one_run_have_their_place_in_the_null():
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"q": (40, 24), "v": (16, 24), "o": (24, 40)}
+
+    def update(module):
+        m, n = shapes[module]
+        B = frame(m, 4, generator) * (0.0 if module == "v" else 1.0)
+        return LowRank(B, frame(n, 4, generator).T.contiguous(), 1.0)
+
+    runs = {
+        "a": Delta({name: update(name) for name in ("q", "v", "o")}, Provenance("a", "test")),
+        "b": Delta({name: update(name) for name in ("q", "v")}, Provenance("b", "test")),
+    }
+    pairs, tables = add_nulls(read_pairs(runs, k=1), draws=200, seed=0)
+    (table,) = tables.values()
+    # Half of a's energy is in a module that b does not have: outside by construction.
+    outside = pairs[0].scopes["union"].readings["off_subspace_left_reverse"].value
+    band = table["union"]["off_subspace_left_reverse"]["independent"]
+    assert band.low - 0.02 < outside < band.high + 0.02
+    assert band.median > table["intersection"]["off_subspace_left_reverse"]["independent"].median
+
+
 def test_no_shared_a0_between_ranks():
     with pytest.raises(ValueError, match="no shared A0"):
         null_pairs("shared_A0", (40, 24), (decaying(6), decaying(4)), 2, 20, 0)

@@ -179,5 +179,8 @@ def test_origin_is_subtracted_also_where_only_one_has_a_module(tmp_path: Path):
     expected = run["layers.0.q_proj"].dense() - start["layers.0.q_proj"].dense()
     assert torch.allclose(added["layers.0.q_proj"].dense(), expected, atol=1e-14)
     assert torch.equal(added["layers.0.v_proj"].dense(), run["layers.0.v_proj"].dense())
+    # Both runs' factors stand in it, but it is the work of one run of rank 4.
+    assert added["layers.0.q_proj"].B.shape[1] == 8
+    assert added["layers.0.q_proj"].rank == 4
     back = start.minus(run)
     assert torch.equal(back["layers.0.v_proj"].dense(), -run["layers.0.v_proj"].dense())

@@ -15,6 +15,7 @@ from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 SAYS = {
     "identical": "same",
     "zero delta": "not comparable",
+    "a repeat: the floor is made of it": "other",
     "not comparable": "not comparable",
     "same update": "same",
     "same update up to its init": "same",

@@ -44,7 +44,7 @@ def compare(
         int | None,
         typer.Option("-k", help="Size of the top-k subspaces; max(1, min(10, r // 3)) if absent."),
     ] = None,
-    draws: Annotated[int, typer.Option(min=20, help="Simulations for each null.")] = 200,
+    draws: Annotated[int, typer.Option(min=100, help="Simulations for each null.")] = 200,
     seed: Seed = 0,
 ) -> None:
     """Compare fine-tunes of one base by their weights. No training, no model, no GPU.

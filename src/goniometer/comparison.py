@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Literal, final
 
 from goniometer.deltas import Delta, read
@@ -16,16 +17,15 @@ from goniometer.geometry.readings import Readings, read_pairs
 from goniometer.geometry.table import write_modules
 from goniometer.report import build
 from goniometer.results import (
-    Band,
     Comparison,
     Floor,
-    NullKind,
     NullTable,
     PairReadings,
+    Reading,
     Results,
     to_json,
 )
-from goniometer.statistics import sameness, seed_floor
+from goniometer.statistics import REPEAT, sameness, seed_floor
 from goniometer.store import write_folder
 
 FloorKind = Literal["same init, other order", "other init, same order"]
@@ -93,6 +93,7 @@ class Replicates:
     same_init: tuple[tuple[str, ...], ...]  # by arm: one init, other data orders
     other_init: tuple[tuple[str, ...], ...]  # by arm: one data order, other inits
     init_of: Mapping[str, int]
+    order_of: Mapping[str, int]
 
 
 def compare_deltas(
@@ -109,8 +110,9 @@ def compare_deltas(
     readings = read_pairs(deltas, k=k, advance=advance)
     pairs, nulls = add_nulls(readings, draws=draws, seed=seed)
     floors = _floors(pairs, replicates)
+    by_names = {(pair.a, pair.b): pair for pair in pairs}
     judged = [
-        pair.model_copy(update={"verdict": _verdict(pair, nulls, floors, replicates)})
+        pair.model_copy(update={"verdict": _verdict(pair, by_names, nulls, floors, replicates)})
         for pair in pairs
     ]
     comparison = Comparison(
@@ -149,19 +151,52 @@ def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> tup
 
 def _verdict(
     pair: PairReadings,
+    pairs: Mapping[tuple[str, str], PairReadings],
     nulls: Mapping[str, NullTable],
     floors: Sequence[Floor],
     replicates: Replicates | None,
 ) -> str:
-    bands = nulls[pair.null_group]["union"]["cosine"] if pair.null_group else {}
-    cosine = pair.scopes["union"].readings["cosine"]
+    bands = dict(nulls[pair.null_group]["union"]["cosine"]) if pair.null_group else {}
+    readings = pair.scopes["union"].readings
     if replicates is None:
-        return sameness(cosine, pair.state, None, bands)
-    if replicates.init_of[pair.a] == replicates.init_of[pair.b]:
-        return sameness(cosine, pair.state, _strictest(floors, "same init, other order"), bands)
-    # Runs of two inits share no A0.
-    independent: dict[NullKind, Band] = {k: b for k, b in bands.items() if k == "independent"}
-    return sameness(cosine, pair.state, _strictest(floors, "other init, same order"), independent)
+        start = readings["row_space_overlap"].value
+        if start is not None and start < SHARED_START:
+            bands.pop("shared_A0", None)  # they did not start from one A
+        return sameness(readings["cosine"], pair.state, None, bands)
+    if any({pair.a, pair.b} <= set(floor.runs) for floor in floors) and pair.state == "comparable":
+        return REPEAT
+    same_init = replicates.init_of[pair.a] == replicates.init_of[pair.b]
+    same_order = replicates.order_of[pair.a] == replicates.order_of[pair.b]
+    if not same_init:
+        bands.pop("shared_A0", None)
+    if not same_init and not same_order:
+        return sameness(readings["cosine"], pair.state, None, bands)
+    floor = _strictest(floors, "same init, other order" if same_init else "other init, same order")
+    cosine = readings["cosine"]
+    if same_init and same_order:
+        cosine = _across_orders(pair, pairs, replicates) or cosine
+    return sameness(cosine, pair.state, floor, bands)
+
+
+def _across_orders(
+    pair: PairReadings,
+    pairs: Mapping[tuple[str, str], PairReadings],
+    replicates: Replicates,
+) -> Reading | None:
+    """Mean cosine of each run of a pair to the other's repeats in other data orders.
+
+    Two arms share their data order, and so its noise; the floor's runs do not. Where one of the
+    two has repeats, these are what can be held against the floor. None where neither has.
+    """
+    found = [
+        (pairs.get((run, repeat)) or pairs[repeat, run]).scopes["union"].readings["cosine"].value
+        for run, other in ((pair.a, pair.b), (pair.b, pair.a))
+        for runs in replicates.same_init
+        if runs[0] == other
+        for repeat in runs[1:]
+    ]
+    defined = [value for value in found if value is not None]
+    return Reading(value=fmean(defined)) if defined else None
 
 
 def _strictest(floors: Sequence[Floor], kind: FloorKind) -> Floor | None:

@@ -122,7 +122,7 @@ class Geometry(Section):
     """Size of the top-k subspaces (default by the smallest rank) and draws for the nulls."""
 
     k: Positive | None = None
-    draws: Annotated[int, Field(ge=20)] = 200
+    draws: Annotated[int, Field(ge=100)] = 200
 
 
 class Study(Section):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 # Measures in the terminal's table of pairs, with their headings and digits.
 SHOWN = {
     "cosine": ("cosine", 6),
-    "off_subspace_joint": ("off subspace", 3),
+    "off_subspace_joint": ("b off a", 3),
+    "off_subspace_joint_reverse": ("a off b", 3),
     "angle_left_smallest": ("top angle left", 1),
     "angle_right_smallest": ("right", 1),
     "u1": ("u1", 3),
@@ -168,9 +169,12 @@ def _print_remarks(comparison: Comparison, console: Console) -> None:
             console.print(line, soft_wrap=True, highlight=False)
     for pair in comparison.pairs:
         if pair.only_a or pair.only_b:
+            common = pair.scopes["intersection"]
             line = (
                 f"{pair.a}, {pair.b}: {len(pair.only_a)} modules only in {pair.a}, "
-                f"{len(pair.only_b)} only in {pair.b}: true zeros in the other"
+                f"{len(pair.only_b)} only in {pair.b}: true zeros in the other; "
+                f"over the {common.modules} they share, {common.energy_share:.1%} of the energy, "
+                f"cosine {_number(common.readings['cosine'], 6)}"
             )
             console.print(line, soft_wrap=True, highlight=False)
 
@@ -181,7 +185,7 @@ def _null_rows(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
         for kind in ("independent", "shared_A0"):
             if kind in bands["cosine"]:
                 cells = [bands[name][kind] for name in SHOWN]  # type: ignore[index]
-                yield group, kind, [f"{band.low:.3f} to {band.high:.3f}" for band in cells]
+                yield group, kind, [f"{band.low:.4f} to {band.high:.4f}" for band in cells]
 
 
 def _number(reading: Reading, digits: int) -> str:

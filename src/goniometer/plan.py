@@ -52,6 +52,7 @@ class Plan:
             same_init=tuple(repeats(arm, same_init=True) for arm in floors.arms),
             other_init=(repeats(floors.arms[0], same_init=False),),
             init_of={cell.name: cell.init for cell in self.cells},
+            order_of={cell.name: cell.order for cell in self.cells},
         )
 
 

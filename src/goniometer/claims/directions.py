@@ -70,7 +70,8 @@ def grpo_adds_late(evidence: Evidence) -> Finding:
         f"cosine {number(cosine)}, off-direction {off} of norm; late less middle layers "
         f"{number(growth)}, replicates {span(by_order)} ({evidence.beside(sft, grpo)})"
     )
-    late = True if growth > max(0.0, *by_order) + TOLERANCE else False if growth <= 0 else None
+    grows, shrinks = max(0.0, *by_order) + TOLERANCE, min(0.0, *by_order) - TOLERANCE
+    late = True if growth > grows else False if growth < shrinks else None
     return Finding(settle(cosine < low, late), found)
 
 
@@ -175,7 +176,8 @@ def rate_rotates(evidence: Evidence) -> Finding:
         f"({evidence.beside(slow.name, fast.name)})"
     )
     scales = exceeds(ratio, 0, math.log(evidence.size_factor("norm")))
-    return Finding(settle(cosine < low, scales), found)
+    # A cosine that the floor allows does not show that nothing rotated.
+    return Finding(settle(True if cosine < low else None, scales), found)
 
 
 def _two_rates(evidence: Evidence) -> tuple[Cell, Cell]:

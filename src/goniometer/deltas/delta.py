@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import final
 
@@ -59,7 +59,7 @@ class Delta(Mapping[str, AbstractMatrix]):
         for name in self.names:
             matrix = self[name]
             match matrix:
-                case LowRank(B, A, scale):
+                case LowRank(B, A, scale, _):
                     digest.update(f"{name} {scale!r}".encode())
                     tensors = [B, A]
                 case Dense(value):
@@ -80,8 +80,16 @@ class Delta(Mapping[str, AbstractMatrix]):
         """
         check_shapes({self.provenance.source: self, origin.provenance.source: origin})
         zero = {name: origin[name].scaled(-1.0) for name in origin if name not in self}
-        both = {n: self[n] - origin[n] if n in origin else self[n] for n in self}
+        both = {n: self._added(n, origin[n]) if n in origin else self[n] for n in self}
         return Delta(both | zero, self.provenance)
+
+    def _added(self, name: str, start: AbstractMatrix) -> AbstractMatrix:
+        mine = self[name]
+        added = mine - start
+        if isinstance(mine, LowRank) and isinstance(added, LowRank):
+            # The factors of both stand in it, but one run of this rank made the difference.
+            return replace(added, trained_rank=mine.rank)
+        return added
 
 
 def layer_of(module: str) -> int | None:

@@ -6,7 +6,7 @@ the condition number.
 """
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -106,6 +106,7 @@ class LowRank(AbstractMatrix):
     B: Float[Tensor, "m r"]
     A: Float[Tensor, "r n"]
     scale: float
+    trained_rank: int | None = None  # where the factors hold more columns than were trained
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,8 +115,8 @@ class LowRank(AbstractMatrix):
 
     @property
     def rank(self) -> int:
-        """Nominal rank: the number of columns of B."""
-        return self.B.shape[1]
+        """Nominal rank: the number of columns of B, or of those that one run trained."""
+        return self.B.shape[1] if self.trained_rank is None else self.trained_rank
 
     def dense(self) -> Float[Tensor, "m n"]:
         """Multiply the factors out."""
@@ -139,7 +140,7 @@ class LowRank(AbstractMatrix):
 
     def scaled(self, factor: float) -> "LowRank":
         """Return factor times the matrix: only the scale changes."""
-        return LowRank(self.B, self.A, self.scale * factor)
+        return replace(self, scale=self.scale * factor)
 
 
 def orthonormalise(

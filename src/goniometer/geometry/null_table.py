@@ -10,13 +10,16 @@ from torch import Tensor
 
 from goniometer.geometry import MEASURES
 from goniometer.geometry.nulls import Spectrum, null_pairs
-from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, band
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
 
 KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
+# Modules of one shape draw from one pool, this many times as large as what each takes: were it no
+# larger, its own error would stand in every draw while the band narrows with the modules.
+POOL = 16
+_SIGNED = ("cosine", "cosine_mean", "cosine_median")
 Ranks = tuple[tuple[int, int], ...]
 
 
@@ -54,16 +57,17 @@ def _label(ranks: Ranks, count: int) -> str:
 
 def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable:
     table: NullTable = {}
-    common = tuple(m for m, (ra, rb) in enumerate(ranks) if ra and rb)
-    scopes = {"union": common, "intersection": common, **readings.scopes}
-    shares = readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)
+    union = [m for m, pair in enumerate(ranks) if any(pair)]
+    common = [m for m, pair in enumerate(ranks) if all(pair)]
+    scopes = {"union": union, "intersection": common, **readings.scopes}
     for kind in KINDS:
         if kind == "shared_A0" and any(ranks[m][0] != ranks[m][1] for m in common):
             continue
-        columns = _columns(kind, ranks, readings, shares.mean(0), common, draws, seed)
+        columns = _columns(kind, ranks, readings, union, draws, seed)
         for scope, members in scopes.items():
-            shared = [common.index(m) for m in members if m in common]
-            bands = _bands(columns.at(shared)) if shared else {}
+            mine = [union.index(m) for m in members if m in union]
+            shared = any(union[m] in common for m in mine)
+            bands = _bands(columns.at(mine)) if shared else {}
             for name, value in bands.items():
                 table.setdefault(scope, {}).setdefault(name, {})[kind] = value
     return table
@@ -73,26 +77,36 @@ def _columns(
     kind: NullKind,
     ranks: Ranks,
     readings: Readings,
-    shares: Float[Tensor, " module"],
-    common: Sequence[int],
+    modules: Sequence[int],
     draws: int,
     seed: int,
 ) -> Columns:
-    """Draws by module: modules of one shape take one pool, each in an order of its own."""
-    values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in MEASURES}
-    gaps = []
-    for position in common:
-        module: ModulePairs = readings.modules[position]
-        spectra = _mean_spectra(module.shape, ranks[position], readings)
-        pool = _pool(kind, module.shape, spectra, readings.k, draws, seed)
-        rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
-        order = torch.from_numpy(rng.permutation(draws))
-        for name in MEASURES:
-            values[name].append(pool[name][order])
-        gaps.append(pool["gap"][order])
-    energy = shares[list(common)].expand(draws, -1)
+    """Draws by module; a module of one run only has energy there and no value."""
+    shares = (readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)).mean(0)
+    undefined = torch.full((draws,), torch.nan, dtype=torch.float64)
+    values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in (*MEASURES, "gap")}
+    for position in modules:
+        module, (ra, rb) = readings.modules[position], ranks[position]
+        drawn: Mapping[str, Float[Tensor, " draw"]] = {}
+        if ra and rb:
+            spectra = _mean_spectra(module.shape, (ra, rb), readings)
+            pool = _pool(kind, module.shape, spectra, readings.k, POOL * draws, seed)
+            rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
+            chosen = torch.from_numpy(rng.choice(POOL * draws, draws, replace=False))
+            # A pair and the same with b negated are equally likely: no module leans to a side.
+            signs = torch.from_numpy(rng.choice((-1.0, 1.0), draws))
+            drawn = {name: column[chosen] for name, column in pool.items()}
+            drawn |= {name: signs * drawn[name] for name in _SIGNED}
+            drawn["gap"] = 2 * (1 - drawn["cosine"])
+        for name, column in values.items():
+            column.append(drawn.get(name, undefined))
     stacked = {name: torch.stack(columns, 1) for name, columns in values.items()}
-    return Columns(stacked, torch.stack(gaps, 1), energy, energy)
+    energies = [
+        torch.tensor([float(shares[m]) if ranks[m][side] else 0.0 for m in modules]).double()
+        for side in (0, 1)
+    ]
+    gap = stacked.pop("gap")
+    return Columns(stacked, gap, *(energy.expand(draws, -1) for energy in energies))
 
 
 def _mean_spectra(
@@ -106,7 +120,11 @@ def _mean_spectra(
             if module.shape == shape and rank in found and sigma[0] > 0:
                 padded = torch.nn.functional.pad(sigma, (0, max(0, rank - len(sigma))))[:rank]
                 found[rank].append(padded / padded.norm())
-    first, second = (tuple(torch.stack(found[rank]).mean(0).tolist()) for rank in ranks)
+    # Where no run changed a module of this shape there is no spectrum to keep: a flat one.
+    first, second = (
+        tuple(torch.stack(found[rank]).mean(0).tolist()) if found[rank] else (rank**-0.5,) * rank
+        for rank in ranks
+    )
     return first, second
 
 

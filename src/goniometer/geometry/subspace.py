@@ -53,7 +53,7 @@ def angle(batch: PairBatch, side: Side, which: str) -> Float[Tensor, " pair"]:
 def overlap(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
     """Phi = mean cos^2 of the principal angles = ||U_a,k' U_b,k||^2 / k (LoRA paper, sec. 7.2)."""
     block = (batch.left if side == "left" else batch.right)[:, : batch.k, : batch.k]
-    return block.square().sum((1, 2)) / batch.k
+    return (block.square().sum((1, 2)) / batch.k).clamp(max=1)
 
 
 def row_space_overlap(batch: PairBatch) -> Float[Tensor, " pair"]:
@@ -63,7 +63,7 @@ def row_space_overlap(batch: PairBatch) -> Float[Tensor, " pair"]:
     from one random A still have most of their row space in common.
     """
     ranks = torch.minimum((batch.sigma_a > 0).sum(1), (batch.sigma_b > 0).sum(1))
-    return batch.right.square().sum((1, 2)) / ranks
+    return (batch.right.square().sum((1, 2)) / ranks).clamp(max=1)
 
 
 def off_subspace(
@@ -89,7 +89,7 @@ def off_subspace(
 
 def top_vector(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
     """Absolute cosine of the two top singular vectors: u1 on the left, v1 on the right."""
-    return (batch.left if side == "left" else batch.right)[:, 0, 0].abs()
+    return (batch.left if side == "left" else batch.right)[:, 0, 0].abs().clamp(max=1)
 
 
 u1, v1 = partial(top_vector, side="left"), partial(top_vector, side="right")

@@ -60,7 +60,7 @@ class LossSum:
 
 
 class AbstractObjective(abc.ABC):
-    """What is wanted. Subclasses are final frozen dataclasses whose fields are the hyperparameters."""
+    """What is wanted. Subclasses are final frozen dataclasses, their fields hyperparameters."""
 
     name: ClassVar[str]
     unit: ClassVar[Unit]

@@ -65,9 +65,8 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
         )
     for floor in index.comparison.floors:
         bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
-        i = row(
-            f"floor: {floor.arm}, {floor.kind} ({notation.count(len(floor.cosines), 'pair')}{bound})"
-        )
+        count = notation.count(len(floor.cosines), "pair")
+        i = row(f"floor: {floor.arm}, {floor.kind} ({count}{bound})")
         for value in floor.cosines:
             data["dots"].append({"i": i, "x": rounded(value), "t": floor.kind, "c": var("accent")})
         if floor.low is not None:

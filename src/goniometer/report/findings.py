@@ -126,7 +126,8 @@ def _yardstick(index: Index) -> list[str]:
         parts.append(f"{floor.arm}, {floor.kind}, cosine {span} ({count}{bound})")
     said = [
         f"The yardstick, arms against their own repeats: {'; '.join(parts)}. A pair is judged by "
-        "the strictest floor of its kind."
+        "the strictest floor of its kind, and where one of the two has repeats, by its cosine to "
+        "these. The same update means: not told apart from a repeat."
     ]
     inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
     defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]

@@ -10,6 +10,7 @@ Unit = Literal["", "degrees", "share"]
 MINUS = "\u2212"
 NONE = "\u2013"
 MOST_DECIMALS = 6
+ROUNDING = 1e-12  # what float64 leaves of an exact 1
 _DECIMALS: dict[Unit, int] = {"": 3, "degrees": 1, "share": 3}
 
 
@@ -41,6 +42,8 @@ def in_unit(value: float, unit: Unit) -> str:
     of large models are narrow, and 0.000 would hide on which side of their ends a cosine lies.
     """
     decimals = _DECIMALS[unit]
+    if unit != "degrees" and abs(1 - abs(value)) < ROUNDING:
+        value = math.copysign(1.0, value)
     beside = min(abs(value), abs(1 - abs(value)))
     if unit != "degrees" and 0 < beside < 0.5 * 10**-decimals:
         decimals = min(MOST_DECIMALS, 1 - math.floor(math.log10(beside)))

@@ -12,12 +12,13 @@ equivalence, both at LEVEL. Not significant is never read as equivalent.
 
 from goniometer.statistics.compare import LEVEL, compare_all, holm, paired
 from goniometer.statistics.counts import Counts, mcnemar_exact, mcnemar_mid_p
-from goniometer.statistics.floor import SAMENESS, floor_low, sameness, seed_floor
+from goniometer.statistics.floor import REPEAT, SAMENESS, floor_low, sameness, seed_floor
 from goniometer.statistics.proportion import accuracy, wilson_interval
 from goniometer.statistics.tango import equivalence_p, smallest_margin, tango_interval
 
 __all__ = [
     "LEVEL",
+    "REPEAT",
     "SAMENESS",
     "Counts",
     "accuracy",

@@ -1,0 +1,95 @@
+"""Verdicts: what a study's seeds allow one to say of each pair, on planted updates."""
+
+import torch
+
+from goniometer.comparison import Replicates, compare_deltas, compared, name_runs
+from goniometer.deltas import Delta, LowRank, Provenance
+from goniometer.statistics import REPEAT
+
+SHAPE = (48, 40)
+
+
+def direction(seed):
+    """A random update of norm 1."""
+    generator = torch.Generator().manual_seed(seed)
+    matrix = LowRank(
+        torch.randn(SHAPE[0], 3, generator=generator, dtype=torch.float64),
+        torch.randn(3, SHAPE[1], generator=generator, dtype=torch.float64),
+        1.0,
+    )
+    return matrix.scaled(1 / matrix.dense().norm().item())
+
+
+def run(*parts):
+    """A run as a weighted sum of directions: (weight, seed), ..."""
+    total = direction(parts[0][1]).scaled(parts[0][0])
+    for weight, seed in parts[1:]:
+        total = total + direction(seed).scaled(weight)
+    return Delta({"x": total}, Provenance("x", "test"))
+
+
+def verdicts(deltas, replicates):
+    comparison, _ = compare_deltas(deltas, k=1, replicates=replicates)
+    return {(pair.a, pair.b): pair.verdict for pair in comparison.pairs}
+
+
+def test_noise_of_a_shared_data_order_is_not_sameness():
+    """Recipes 1 and 2 have nothing in common but the noise (10) of the order that they share."""
+    deltas = {
+        "A": run((1, 1), (1, 10)),
+        "A order 2": run((1, 1), (1, 11)),
+        "A order 3": run((1, 1), (1, 12)),
+        "B": run((1, 2), (1, 10)),
+        "A twin": run((1, 1), (1, 10), (0.1, 3)),
+        "A init 2": run((1, 4), (1, 10)),
+    }
+    names = list(deltas)
+    replicates = Replicates(
+        same_init=(("A", "A order 2", "A order 3"),),
+        other_init=(("A", "A init 2"),),
+        init_of={name: int(name == "A init 2") for name in names},
+        order_of={name: ("order 2" in name) + 2 * ("order 3" in name) for name in names},
+    )
+    found = verdicts(deltas, replicates)
+    assert found["A", "B"] == "not the same update"
+    assert found["A", "A twin"] == "same update"
+    # The floor's own pairs cannot be judged by it, nor a pair that differs in two seeds.
+    assert found["A", "A order 2"] == found["A order 2", "A order 3"] == REPEAT
+    assert found["A", "A init 2"] == REPEAT
+    assert "same update" not in found["A order 2", "A init 2"]
+    assert "(provisional: fewer than 3 replicates)" in found["A twin", "A init 2"]
+
+
+def test_the_strictest_floor_judges_where_neither_run_has_repeats():
+    """A is noisy and C is not: a cosine that A's floor allows and C's does not is not sameness."""
+    deltas = {
+        "A": run((1, 1), (1.5, 10)), "A order 2": run((1, 1), (1.5, 11)),
+        "A order 3": run((1, 1), (1.5, 12)),
+        "C": run((1, 2), (0.2, 10)), "C order 2": run((1, 2), (0.2, 11)),
+        "C order 3": run((1, 2), (0.2, 12)),
+        "D": run((1, 5), (0.8, 6)), "E": run((1, 5), (0.8, 7)),
+    }  # fmt: skip
+    replicates = Replicates(
+        same_init=(("A", "A order 2", "A order 3"), ("C", "C order 2", "C order 3")),
+        other_init=(),
+        init_of=dict.fromkeys(deltas, 0),
+        order_of={n: ("order 2" in n) + 2 * ("order 3" in n) for n in deltas},
+    )
+    assert verdicts(deltas, replicates)["D", "E"] == "not the same update"
+
+
+def test_without_seeds_nothing_is_the_same_update():
+    deltas = {"a": run((1, 1), (0.1, 2)), "b": run((1, 1), (0.1, 3)), "stranger": run((1, 4))}
+    results, _ = compared(deltas, k=1)
+    said = {(pair.a, pair.b): pair.verdict for pair in results.comparison.pairs}
+    assert said["a", "b"] == "similar, relative to the nulls"
+    assert "shared-A0" not in said["a", "stranger"]
+    assert any("started from one A" in w for w in results.comparison.warnings)
+
+
+def test_equal_folder_names_get_their_parents(tmp_path):
+    paths = [tmp_path / a / "final" for a in ("x", "y")] + [tmp_path / "other"]
+    for path in paths:
+        path.mkdir(parents=True)
+    assert list(name_runs([str(p) for p in paths])) == ["x/final", "y/final", "other"]
+    assert list(name_runs([f"mine={paths[0]}", str(paths[1])])) == ["mine", "final"]
