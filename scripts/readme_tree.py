@@ -33,7 +33,8 @@ def tree() -> str:
     listed = subprocess.run(
         ["git", "ls-files", *FOLDERS], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    files = sorted(line for line in listed.stdout.splitlines() if line.endswith(".py"))
+    paths = [Path(line) for line in listed.stdout.splitlines() if line.endswith(".py")]
+    files = [path.as_posix() for path in sorted(paths, key=lambda path: (path.parent, path.name))]
     lines: list[str] = []
     seen: set[str] = set()
     for name in files:

@@ -117,9 +117,13 @@ def compared(
 def studied(settings: Study, out: Path, until: str) -> None:
     """Run a study up to a stage and print what it found."""
     from goniometer.pipeline import run_study
+    from goniometer.results import read_results
+    from goniometer.study_console import print_study
 
     with bars() as shown:
         page = run_study(settings, out, until=until, bars=shown)
+    if until == "report":
+        print_study(read_results(page.parent / "results.json"), stdout())
     stdout().print(f"{until}: {page}", soft_wrap=True, highlight=False)
 
 

@@ -1,5 +1,13 @@
 """What a person reads: one offline page, a summary for a model card, and figures. No torch."""
 
 from goniometer.report.build import build
+from goniometer.report.index import Index
+from goniometer.report.words import headline
+from goniometer.results import Results
 
-__all__ = ["build"]
+__all__ = ["answer", "build"]
+
+
+def answer(results: Results) -> str:
+    """Say in one sentence which runs are one update and which are not."""
+    return headline(Index(results))
