@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress on stderr, one table on stdout."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from goniometer.config import Study
-from goniometer.results import Comparison, Reading
+from goniometer.results import Band, Comparison, NullKind, Reading
 
 if TYPE_CHECKING:
     from goniometer.deltas import Delta
@@ -147,17 +147,27 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         readings = pair.scopes["union"].readings
         numbers = [_number(readings[name], digits) for name, (_, digits) in SHOWN.items()]
         pairs.add_row(pair.a, pair.b, *numbers, pair.verdict)
-    pairs.add_section()
-    for group, kind, bands in _null_rows(comparison):
-        pairs.add_row(f"null: {kind}", group, *bands, "95 % of draws", style="dim")
     console.print(pairs)
+    for group, table in comparison.nulls.items():
+        console.print(_nulls(group, table["union"]))
     _print_remarks(comparison, console)
+
+
+def _nulls(group: str, bands: Mapping[str, Mapping[NullKind, Band]]) -> Table:
+    kinds = list(bands["cosine"])
+    draws = bands["cosine"][kinds[0]].draws
+    title = f"nulls, {group}: where 95 % of {draws} simulated pairs of unrelated updates fall"
+    table = _table(title, ["measure"], [kind.replace("_", " ") for kind in kinds])
+    for name, (heading, digits) in SHOWN.items():
+        ends = [bands[name][kind] for kind in kinds]
+        table.add_row(heading, *(f"{e.low:.{digits}f} to {e.high:.{digits}f}" for e in ends))
+    return table
 
 
 def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in texts:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
     return table
@@ -181,15 +191,6 @@ def _print_remarks(comparison: Comparison, console: Console) -> None:
                 f"cosine {_number(common.readings['cosine'], 6)}"
             )
             console.print(line, soft_wrap=True, highlight=False)
-
-
-def _null_rows(comparison: Comparison) -> Iterator[tuple[str, str, list[str]]]:
-    for group, table in comparison.nulls.items():
-        bands = table["union"]
-        for kind in ("independent", "shared_A0"):
-            if kind in bands["cosine"]:
-                cells = [bands[name][kind] for name in SHOWN]  # type: ignore[index]
-                yield group, kind, [f"{band.low:.4f} to {band.high:.4f}" for band in cells]
 
 
 def _number(reading: Reading, digits: int) -> str:

@@ -72,17 +72,29 @@ def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) 
                 Cell(f"{pair.a}, {pair.b}", note=mark),
                 Cell(pair.verdict + state, kind="verdict"),
                 *(notes.cell(readings.get(key), _unit(index, key)) for key in measures),
-                share(scope.energy_share if scope else None),
-                whole_number(scope.modules if scope else 0),
+                *_in_common(index, pair, notes),
             ]
         )
     foot = _null_rows(index, found, measures, whole(found[0]) if found else "union")
     heads = [Column(_COLUMNS[key][1], group=_COLUMNS[key][0]) for key in measures]
     columns = [
         Column("pair", numeric=False), Column("verdict", numeric=False), *heads,
-        Column("energy covered"), Column("modules"),
+        Column("modules", group="in common"), Column("energy", group="in common"),
+        Column("cosine", group="in common"),
     ]  # fmt: skip
     return table(name, caption, columns, rows, notes, foot)
+
+
+def _in_common(index: Index, pair: PairReadings, notes: Notes) -> list[Cell]:
+    """What the modules that both runs adapt hold: how many, of how much energy, at what cosine."""
+    scope = pair.scopes.get("intersection")
+    if scope is None:
+        return [Cell(notation.NONE)] * 3
+    return [
+        whole_number(scope.modules),
+        share(scope.energy_share),
+        notes.cell(scope.readings.get("cosine"), _unit(index, "cosine")),
+    ]
 
 
 def _unit(index: Index, measure: str) -> notation.Unit:
@@ -107,7 +119,8 @@ def _null_rows(
                     for key, band in zip(measures, bands, strict=True)
                 ]
                 words = Cell(f"{part} of {max(draws)} draws", kind="words")
-                rows.append([Cell(f"{NULL_NAMES[kind]}{of}"), words, *cells, Cell(""), Cell("")])
+                beside = [Cell("")] * 3
+                rows.append([Cell(f"{NULL_NAMES[kind]}{of}"), words, *cells, *beside])
     return rows
 
 
