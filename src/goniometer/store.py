@@ -4,6 +4,7 @@ A stage's folder appears by one rename, after its manifest, which is written las
 is complete. A process killed at any moment leaves a `.partial-*` folder that the next one removes.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -77,7 +78,7 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
     An older folder of ours is replaced; one that we did not write is not touched.
 
     Raises:
-        GoniometerError: the place cannot be written, or holds files that are not ours.
+        GoniometerError: the place cannot be written, is full, or holds files that are not ours.
     """
     check_replaceable(folder)
     _make_folder(folder.parent)
@@ -95,6 +96,13 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+    except Exception as error:
+        # safetensors and Arrow have errors of their own for a full disk.
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise GoniometerError(
+                "no space left on the device", file=folder, fix="free some, or choose another -o"
+            ) from None
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
