@@ -39,7 +39,7 @@ def test_a_stage_that_fails_leaves_nothing(tmp_path: Path):
         (folder / "half.txt").write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(GoniometerError, match="no space left on the device. Free some"):
+    with pytest.raises(GoniometerError, match=r"no space left on the device\. Free some"):
         Store(tmp_path).ensure("cells", "x", {}, make)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
