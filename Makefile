@@ -26,7 +26,7 @@ layers: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	sh scripts/setup_chromium.sh
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/compare.py

@@ -76,6 +76,15 @@ def test_orthonormalise_holds_at_every_condition(condition: float):
     assert torch.allclose(Q @ R, X, atol=1e-14)
 
 
+def test_orthonormalise_holds_where_no_diagonal_tells_of_the_condition():
+    """A triangle of -1s: condition near 1e16, and a tame diagonal of its Cholesky factor."""
+    r = 58
+    T = torch.eye(r, dtype=torch.float64) - torch.ones(r, r, dtype=torch.float64).triu(1)
+    Q, R = orthonormalise(T)
+    assert torch.allclose(Q.T @ Q, torch.eye(r, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(Q @ R, T, atol=1e-12)
+
+
 def test_orthonormalise_takes_more_columns_than_rows():
     X = torch.randn(3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     Q, R = orthonormalise(X)

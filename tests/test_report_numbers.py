@@ -13,7 +13,7 @@ from tests.results_factory import ORDERS, results
 
 def test_the_table_of_pairs_says_what_the_results_say():
     outline = Outline(html_of("study"))
-    rows = {row[0]: row for row in outline.rows if len(row) == 25}
+    rows = {row[0]: row for row in outline.rows if len(row) == 26}
     for pair in page_of("study").index.arm_pairs:
         row = rows[f"{pair.a}, {pair.b}"]
         readings = pair.scopes["union"].readings
@@ -129,7 +129,7 @@ def test_nulls_and_floors_stand_behind_every_panel():
     repeats = {"SFT", *ORDERS}
     inside = [p for p in comparison.pairs if {p.a, p.b} <= repeats]
     values = [p.scopes["layer.2"].readings["angle_left_median"].value for p in inside]
-    floor = bands["floor: same init, other order"]
+    floor = bands["floor: SFT, same init, other order"]
     assert (floor["lo"][2], floor["hi"][2]) == pytest.approx((min(values), max(values)), rel=1e-4)
 
 
@@ -139,7 +139,7 @@ def test_undefined_is_said_with_its_reason_and_never_drawn_as_a_number():
     notes = dict(page.tables["pairs"].notes)
     assert len(rows) == 5
     for row in rows:
-        readings = row[2:-2]
+        readings = row[2:-3]
         assert {cell.text for cell in readings} == {"undefined"}
         assert {notes[cell.note] for cell in readings} == {"DPO has no update"}
     drawn = page.gallery.charts["layers-0"].data["lines"]

@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# How far from orthonormal the first pass of CholeskyQR2 may leave Q for the second to mend it.
+FIRST_PASS = 1e-2
+
 
 @final
 @dataclass(frozen=True)
@@ -150,17 +153,17 @@ def orthonormalise(
 
     CholeskyQR2 (Yamamoto et al., ETNA 44, 2015) on equilibrated columns: three quarters of the
     work is one symmetric product, which is several times faster than Householder QR for tall
-    matrices. Where the first Cholesky factor is worse conditioned than 1e6, or X has fewer rows
-    than columns, Householder QR, which is stable for any X.
+    matrices. It holds where the first pass leaves Q near orthonormal; where it does not, a column
+    is zero, or X has fewer rows than columns, Householder QR, which is stable for any X.
     """
-    if X.shape[0] >= X.shape[1]:
-        norms = X.norm(dim=0)
-        if bool((norms > 0).all()):
-            first, failed = torch.linalg.cholesky_ex((X / norms).T @ (X / norms), upper=True)
-            diagonal = first.diagonal()
-            if int(failed) == 0 and float(diagonal.min()) > 1e-6 * float(diagonal.max()):
-                Q = torch.linalg.solve_triangular(first, X / norms, upper=True, left=False)
-                second = torch.linalg.cholesky(Q.T @ Q, upper=True)
+    norms = X.norm(dim=0)
+    if X.shape[0] >= X.shape[1] and bool((norms > 0).all()):
+        first, failed = torch.linalg.cholesky_ex((X / norms).T @ (X / norms), upper=True)
+        if int(failed) == 0:
+            Q = torch.linalg.solve_triangular(first, X / norms, upper=True, left=False)
+            gram = Q.T @ Q
+            if float((gram - torch.eye(len(gram), dtype=gram.dtype)).abs().max()) < FIRST_PASS:
+                second = torch.linalg.cholesky(gram, upper=True)
                 Q = torch.linalg.solve_triangular(second, Q, upper=True, left=False)
                 return Q, (second @ first) * norms
     Q, R = torch.linalg.qr(X)
