@@ -5,7 +5,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Nothing is fetched at run time.
 export HF_HUB_OFFLINE := 1
-export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: study test lint types layers tests bench clean
 

@@ -158,13 +158,16 @@ def orthonormalise(
     """
     norms = X.norm(dim=0)
     if X.shape[0] >= X.shape[1] and bool((norms > 0).all()):
-        first, failed = torch.linalg.cholesky_ex((X / norms).T @ (X / norms), upper=True)
+        scaled = X / norms
+        first, failed = torch.linalg.cholesky_ex(scaled.T @ scaled, upper=True)
         if int(failed) == 0:
-            Q = torch.linalg.solve_triangular(first, X / norms, upper=True, left=False)
+            eye = torch.eye(X.shape[1], dtype=X.dtype)
+            # A product with the inverse of a small factor is several times faster than a solve.
+            Q = scaled @ torch.linalg.solve_triangular(first, eye, upper=True)
             gram = Q.T @ Q
-            if float((gram - torch.eye(len(gram), dtype=gram.dtype)).abs().max()) < FIRST_PASS:
+            if float((gram - eye).abs().max()) < FIRST_PASS:
                 second = torch.linalg.cholesky(gram, upper=True)
-                Q = torch.linalg.solve_triangular(second, Q, upper=True, left=False)
+                Q = Q @ torch.linalg.solve_triangular(second, eye, upper=True)
                 return Q, (second @ first) * norms
     Q, R = torch.linalg.qr(X)
     return Q, R

@@ -6,8 +6,10 @@ a null go through the same code.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,6 +40,16 @@ class PairBatch:
     def k(self) -> int:
         """Size of the top-k subspaces."""
         return self.left_sines.shape[1]
+
+    @cached_property
+    def left_cosines(self) -> Float[Tensor, "pair k"]:
+        """Singular values of the overlap of the top-k left subspaces, descending."""
+        return torch.linalg.svdvals(self.left[:, : self.k, : self.k])
+
+    @cached_property
+    def right_cosines(self) -> Float[Tensor, "pair k"]:
+        """Singular values of the overlap of the top-k right subspaces, descending."""
+        return torch.linalg.svdvals(self.right[:, : self.k, : self.k])
 
 
 Aggregation = Literal["cosine", "energy of a", "energy of b", "mean", "median"]

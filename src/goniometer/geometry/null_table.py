@@ -18,7 +18,7 @@ from goniometer.seeds import derive
 KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
 # Modules of one shape draw from one pool, this many times as large as what each takes: were it no
 # larger, its own error would stand in every draw while the band narrows with the modules.
-POOL = 16
+POOL = 8
 _SIGNED = ("cosine", "cosine_mean", "cosine_median")
 Ranks = tuple[tuple[int, int], ...]
 
@@ -83,14 +83,17 @@ def _columns(
 ) -> Columns:
     """Draws by module; a module of one run only has energy there and no value."""
     shares = (readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)).mean(0)
+    spectra: dict[tuple[tuple[int, int], tuple[int, int]], tuple[Spectrum, Spectrum]] = {}
     undefined = torch.full((draws,), torch.nan, dtype=torch.float64)
     values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in (*MEASURES, "gap")}
     for position in modules:
         module, (ra, rb) = readings.modules[position], ranks[position]
         drawn: Mapping[str, Float[Tensor, " draw"]] = {}
         if ra and rb:
-            spectra = _mean_spectra(module.shape, (ra, rb), readings)
-            pool = _pool(kind, module.shape, spectra, readings.k, POOL * draws, seed)
+            key = (module.shape, (ra, rb))
+            if key not in spectra:
+                spectra[key] = _mean_spectra(*key, readings)
+            pool = _pool(kind, module.shape, spectra[key], readings.k, POOL * draws, seed)
             rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
             chosen = torch.from_numpy(rng.choice(POOL * draws, draws, replace=False))
             # A pair and the same with b negated are equally likely: no module leans to a side.

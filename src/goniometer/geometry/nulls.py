@@ -72,9 +72,11 @@ def _frame_overlap(
 ) -> Float[Tensor, "draw ra rb"]:
     """U_a' U_b of two independent uniformly random frames of ra and rb vectors in R^m."""
     top = torch.from_numpy(rng.standard_normal((draws, ra, rb)))
-    below = _gaussian_r(rng, m - ra, rb, draws) if m > ra else torch.zeros(draws, 1, rb).double()
-    R = torch.linalg.qr(torch.cat([top, below], dim=1), mode="r").R
-    # LAPACK picks R's signs from the data; a positive diagonal keeps the overlap's signs random.
-    R = R * R.diagonal(dim1=1, dim2=2).sign()[:, :, None]
+    if m <= ra:
+        # All of R^m against all of it: a random rotation (Mezzadri, Notices AMS 54, 2007).
+        rotation, R = torch.linalg.qr(top)
+        return rotation * R.diagonal(dim1=1, dim2=2).sign()[:, None]
+    below = _gaussian_r(rng, m - ra, rb, draws)
+    R = torch.linalg.cholesky(top.mT @ top + below.mT @ below, upper=True)
     overlap: Tensor = torch.linalg.solve_triangular(R, top, upper=True, left=False)
     return overlap

@@ -26,11 +26,10 @@ def principal_angles(batch: PairBatch, side: Side) -> Float[Tensor, "pair k"]:
     Bjorck and Golub, Math. Comp. 27 (1973): cosines are the singular values of U_a,k' U_b,k;
     near zero the angle comes from the singular values of the residual (I - P_a) U_b,k.
     """
-    overlap, sines = (
-        (batch.left, batch.left_sines) if side == "left" else (batch.right, batch.right_sines)
-    )
-    k = batch.k
-    cosines = torch.linalg.svdvals(overlap[:, :k, :k]).clamp(max=1)
+    if side == "left":
+        cosines, sines = batch.left_cosines.clamp(max=1), batch.left_sines
+    else:
+        cosines, sines = batch.right_cosines.clamp(max=1), batch.right_sines
     from_sines = torch.asin(sines.clamp(max=1))
     radians = torch.where(
         (cosines > SINE_ABOVE) & sines.isfinite(), from_sines, torch.acos(cosines)
