@@ -263,7 +263,7 @@ def test_a_module_of_one_run_only_is_a_true_zero_in_the_other(runs):
     # What a has in the other modules lies wholly outside the subspaces of `part`.
     outside, inside = (s.readings["off_subspace_left_reverse"].value for s in (union, common))
     assert outside == pytest.approx(1 - share * (1 - inside), rel=1e-10)
-    assert pair.scopes["layer.1"].readings["cosine"].value is None
+    assert pair.scopes["layer.1"].readings["cosine"].undefined == "no module in common here"
 
 
 def test_runs_without_a_common_module_say_so(runs):

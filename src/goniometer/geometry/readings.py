@@ -150,6 +150,7 @@ def _pair(
     state = _state(columns, bool(common))
     unreadable = state if state in ("zero delta", "no common module") else None
     wanted = {"union": everything, "intersection": common, **scopes}
+    shared = set(common)
     return PairReadings(
         a=names[i],
         b=names[j],
@@ -157,7 +158,14 @@ def _pair(
         null_group=None,
         only_a=only[0],
         only_b=only[1],
-        scopes={name: _scope(columns, members, unreadable) for name, members in wanted.items()},
+        scopes={
+            name: _scope(
+                columns,
+                members,
+                unreadable or (None if shared & set(members) else "no module in common here"),
+            )
+            for name, members in wanted.items()
+        },
         verdict="not decided",
     )
 

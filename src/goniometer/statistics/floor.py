@@ -9,8 +9,8 @@ bound for a pair of two *new* runs is
     mean - t(.95, n - 1) sqrt((2 + 4/n) s^2 + max(0, (n - 4)/(n - 2)) e^2)
 
 with s^2 the variance of the estimated run effects and e^2 that of the residuals. As
-E s^2 = var r + var e / (n - 2), the root holds the variance of a new pair and that of the mean
-without bias for n >= 4; with n = 3, where r and e cannot be told apart, it errs to the wide side.
+E s^2 = var r + var e / (n - 2), the root holds at least the variance of a new pair and that of the
+mean: it errs to the wide side, most where all noise is of pairs and n is small.
 """
 
 import math
