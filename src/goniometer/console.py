@@ -51,7 +51,16 @@ class Bars:
         """Show a task; the value is a function that advances it."""
         task = self.progress.add_task(title, total=total)
         started = time.monotonic()
-        yield lambda count: self.progress.advance(task, count)
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            # How many rollouts it takes is known when enough prompts are mixed, not before.
+            expected = None if total is None else max(total, done)
+            self.progress.update(task, completed=done, total=expected)
+
+        yield advance
         self.progress.remove_task(task)
         seconds = time.monotonic() - started
         self.progress.console.print(f"{title} [dim]{seconds:.1f} s[/dim]", highlight=False)
