@@ -94,7 +94,7 @@ def test_equal_inputs_give_equal_bytes(compared, adapters: Path, tmp_path: Path)
         assert (tmp_path / "report" / name).read_bytes() == (out / name).read_bytes(), name
 
 
-def test_origin_is_subtracted(adapters: Path, tmp_path: Path):
+def test_origin_is_subtracted(compared, adapters: Path, tmp_path: Path):
     arguments = [
         adapters / "a",
         adapters / "b",

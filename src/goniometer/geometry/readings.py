@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
 
@@ -67,11 +68,7 @@ def read_pairs(
             "larger than the smallest rank", key="k", found=k, expected=f"at most {min(ranks)}"
         )
     k = k or default_k(ranks)
-    modules = []
-    for name in _union(deltas):
-        matrices: list[AbstractMatrix | None] = [delta.get(name) for delta in deltas.values()]
-        modules.append(module_pairs(name, matrices, k))
-        advance(1)
+    modules = _all_modules(deltas, k, advance)
     values = {name: torch.stack(columns, 1) for name, columns in _values(modules, k).items()}
     gap = torch.stack([module.batch.gap for module in modules], 1)
     energy = torch.stack([module.sigma.square().sum(1) for module in modules], 1)
@@ -90,6 +87,27 @@ def read_pairs(
         pairs.append(_pair(names, (i, j), modules, columns, scopes))
     runs = [_run(name, deltas[name], i, modules, scopes) for i, name in enumerate(names)]
     return Readings(k, names, tuple(modules), values, energy, scopes, tuple(runs), tuple(pairs))
+
+
+def _all_modules(
+    deltas: Mapping[str, Delta], k: int, advance: Callable[[int], None]
+) -> list[ModulePairs]:
+    """Read modules side by side, each on one thread: the numbers do not depend on the cores."""
+
+    def read(name: str) -> ModulePairs:
+        matrices: list[AbstractMatrix | None] = [delta.get(name) for delta in deltas.values()]
+        found = module_pairs(name, matrices, k)
+        advance(1)
+        return found
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        # A new thread starts with the default number of threads of its own.
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(read, _union(deltas)))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def undefined_reason(module: ModulePairs, i: int, j: int, k: int, names: Sequence[str]) -> str:
