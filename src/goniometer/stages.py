@@ -89,8 +89,9 @@ def get_rollouts(run: Run) -> Sampled:
         vocabulary = len(run.base.tokenizer)
         return Sampled(*divide(Path(settings.file), settings, study.seed, vocabulary))
 
+    teacher = load(study.models.teacher)
+
     def make(folder: Path) -> None:
-        teacher = load(study.models.teacher)
         require_same_tokens(run.base, teacher)
         train, report = _sample(run, teacher, "train", settings.prompts)
         held_out, _ = _sample(run, teacher, "validation", settings.held_out_prompts)
@@ -101,7 +102,7 @@ def get_rollouts(run: Run) -> Sampled:
     inputs = {
         "seed": study.seed,
         "task": study.task.model_dump(mode="json"),
-        "teacher": load(study.models.teacher).fingerprint,
+        "teacher": teacher.fingerprint,
         "settings": settings.model_dump(mode="json"),
     }
     folder = run.ensure("rollouts", study.task.name, inputs, make)

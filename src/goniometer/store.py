@@ -124,18 +124,6 @@ def check_replaceable(folder: Path) -> None:
         raise GoniometerError("cannot be written", file=parent, fix="choose another folder")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace one file in one step."""
-    handle, name = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ def _pool(
     seed: int,
 ) -> Mapping[str, Float[Tensor, " draw"]]:
     pairs = null_pairs(kind, shape, spectra, k, draws, seed)
-    return {name: measure.of(pairs) for name, measure in MEASURES.items()} | {"gap": pairs.gap}
+    return {name: measure.of(pairs) for name, measure in MEASURES.items()}
 
 
 def _bands(columns: Columns) -> dict[str, Band]:

@@ -15,8 +15,6 @@ and W a Wishart matrix of m - ra degrees, drawn by Bartlett's decomposition (Mui
 Multivariate Statistical Theory, 1982, theorem 3.2.14).
 """
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -30,7 +28,6 @@ from goniometer.seeds import derive
 Spectrum = tuple[float, ...]
 
 
-@lru_cache(maxsize=256)
 def null_pairs(
     kind: NullKind,
     shape: tuple[int, int],

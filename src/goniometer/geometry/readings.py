@@ -16,6 +16,7 @@ from goniometer.deltas import (
     Delta,
     check_shapes,
     layer_of,
+    module_order,
     projection_of,
 )
 from goniometer.errors import GoniometerError
@@ -122,9 +123,7 @@ def undefined_reason(module: ModulePairs, i: int, j: int, k: int, names: Sequenc
 
 def _union(deltas: Mapping[str, Delta]) -> list[str]:
     modules = {module for delta in deltas.values() for module in delta}
-    return sorted(
-        modules, key=lambda name: (-1 if layer_of(name) is None else layer_of(name), name)
-    )
+    return sorted(modules, key=module_order)
 
 
 def _values(modules: Sequence[ModulePairs], k: int) -> dict[str, list[Float[Tensor, " pair"]]]:
