@@ -106,7 +106,7 @@ def compared(
             def read_one(path: Path) -> "Delta":
                 delta = deltas.read(path)
                 if base is not None:
-                    deltas.check_base(delta, base)
+                    deltas.check_base(delta, deltas.BaseModel(base))
                 advance(1)
                 return delta
 

@@ -1,31 +1,39 @@
 """What changed: updates to a base model, whoever trained them.
 
-To add a format: write `deltas/yours.py` with a function Path -> Delta, and add its line to
-FORMATS below with the file that gives such a folder away. The first that fits reads it.
+To add a format: write `deltas/yours.py` with a function (Path, Companions) -> Delta, and add its
+line to FORMATS below with the file that gives such a folder away. The first that fits reads it.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from goniometer.deltas.base_model import check_base
+from goniometer.deltas.base_model import BaseModel, check_base
+from goniometer.deltas.companions import Companions
 from goniometer.deltas.delta import (
     Delta,
+    Outline,
     Provenance,
+    Stored,
     check_shapes,
+    digest,
+    fingerprint,
     layer_of,
     module_order,
     projection_of,
 )
-from goniometer.deltas.matrix import SVD, AbstractMatrix, Dense, LowRank
+from goniometer.deltas.matrix import SVD, AbstractMatrix, Dense, Difference, LowRank, Sum
 from goniometer.deltas.peft_adapter import read_peft_adapter
+from goniometer.deltas.tensors import StoredTensor
 from goniometer.errors import GoniometerError
 
-FORMATS: dict[str, tuple[str, Callable[[Path], Delta]]] = {
+NONE_GIVEN = Companions()
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Companions], Delta]]] = {
     "peft": ("adapter_config.json", read_peft_adapter),
 }
 
 
-def read(path: Path) -> Delta:
+def read(path: Path, companions: Companions = NONE_GIVEN) -> Delta:
     """Read the update in a folder, by the first format whose file is there.
 
     Raises:
@@ -35,7 +43,7 @@ def read(path: Path) -> Delta:
         raise GoniometerError("no such folder", file=path)
     for signature, reader in FORMATS.values():
         if (path / signature).is_file():
-            return reader(path)
+            return reader(path, companions)
     expected = " or ".join(f"a folder with {signature}" for signature, _ in FORMATS.values())
     raise GoniometerError("not an update that can be read", file=path, expected=expected)
 
@@ -44,12 +52,21 @@ __all__ = [
     "FORMATS",
     "SVD",
     "AbstractMatrix",
+    "BaseModel",
+    "Companions",
     "Delta",
     "Dense",
+    "Difference",
     "LowRank",
+    "Outline",
     "Provenance",
+    "Stored",
+    "StoredTensor",
+    "Sum",
     "check_base",
     "check_shapes",
+    "digest",
+    "fingerprint",
     "layer_of",
     "module_order",
     "projection_of",

@@ -1,77 +1,87 @@
-"""What a base model's folder says of its modules, from the safetensors headers alone."""
+"""The base that was tuned: its weights by module name, read from safetensors one at a time."""
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
+from typing import Any, final
 
 from goniometer.deltas.delta import Delta
+from goniometer.deltas.tensors import StoredTensor, checkpoint_tensors, model_config
 from goniometer.errors import GoniometerError
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+# Architectures whose projections are Conv1D, stored in by out features.
+_CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
+_CONV1D_MODULES = ("c_attn", "c_proj", "c_fc", "q_attn")
 
 
-def base_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight, read from headers; no tensor is loaded.
+@final
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model's folder: headers and configuration; values are read when asked for."""
 
-    Raises:
-        GoniometerError: no such folder, no safetensors, a shard outside the folder or truncated.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in _shards(folder):
-        try:
-            with safe_open(file, framework="pt") as opened:
-                for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
-                    shapes[key] = tuple(opened.get_slice(key).get_shape())
-        except (SafetensorError, OSError) as error:
-            raise GoniometerError(f"not a whole safetensors file: {error}", file=file) from None
-    return shapes
+    folder: Path
+
+    @cached_property
+    def tensors(self) -> Mapping[str, StoredTensor]:
+        """Every tensor by its key.
+
+        Raises:
+            GoniometerError: no safetensors, a shard outside the folder or truncated.
+        """
+        return checkpoint_tensors(self.folder)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """config.json, {} where there is none."""
+        return model_config(self.folder)
+
+    def find(self, module: str) -> StoredTensor | None:
+        """Return the weight of a module, out by in features, or the parameter of that name.
+
+        None where the base has neither. Models are saved with or without the `model.` of their
+        language-model head.
+        """
+        for name in (module, module.removeprefix("model."), f"model.{module}"):
+            found = self.tensors.get(f"{name}.weight") or self.tensors.get(name)
+            if found is not None:
+                return found.turned() if self._is_conv1d(name, found) else found
+        return None
+
+    def weight(self, module: str, source: str) -> StoredTensor:
+        """As `find`, for a module that a run adapts.
+
+        Raises:
+            GoniometerError: the base has no such module.
+        """
+        found = self.find(module)
+        if found is None:
+            raise GoniometerError(
+                "the base has no such module", file=self.folder, key=module,
+                found=f"it in {source}", fix="name the base that the run was trained on",
+            )  # fmt: skip
+        return found
+
+    def _is_conv1d(self, name: str, tensor: StoredTensor) -> bool:
+        return (
+            self.config.get("model_type") in _CONV1D
+            and name.rpartition(".")[2] in _CONV1D_MODULES
+            and len(tensor.shape) == 2
+        )
 
 
-def check_base(delta: Delta, folder: Path) -> None:
-    """Require that each adapted module is in the base with its shape.
-
-    A base that stores in by out features (Conv1D) fits too.
+def check_base(delta: Delta, base: BaseModel) -> None:
+    """Require that each changed module is in the base with its shape.
 
     Raises:
         GoniometerError: naming the first module that does not fit.
     """
-    shapes = base_shapes(folder)
     for module in delta:
-        key = next((key for key in _spellings(module) if key in shapes), None)
-        if key is None:
-            raise GoniometerError(
-                "the base has no such module", file=folder, key=module,
-                fix="name the base that the adapter was trained on",
-            )  # fmt: skip
-        found, expected = shapes[key], delta[module].shape
+        weight = base.weight(module, delta.provenance.source)
+        expected = delta.outline(module).shape
+        found = weight.shape if len(weight.shape) > 1 else (*weight.shape, 1)
         if found not in (expected, expected[::-1]):
             raise GoniometerError(
-                "the base does not fit the adapter", file=folder, key=module,
+                "the base does not fit the run", file=base.folder, key=module,
                 found=f"shape {found}", expected=f"{expected} as in {delta.provenance.source}",
             )  # fmt: skip
-
-
-def _shards(folder: Path) -> list[Path]:
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    index = folder / INDEX
-    if not index.is_file():
-        raise GoniometerError("no base model", file=folder, expected=f"{SINGLE} or {INDEX}")
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise GoniometerError("not a safetensors index", file=index, key="weight_map") from None
-    for name in names:
-        if Path(name).name != name:
-            raise GoniometerError("a shard outside the folder", file=index, found=repr(name))
-    return [folder / name for name in names]
-
-
-def _spellings(module: str) -> tuple[str, ...]:
-    """Base models are saved with or without the `model.` of their language-model head."""
-    return (
-        f"{module}.weight",
-        f"{module.removeprefix('model.')}.weight",
-        f"model.{module}.weight",
-    )

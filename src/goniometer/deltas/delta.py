@@ -1,15 +1,18 @@
-"""An update as a value: module name -> Matrix, with where it came from and a fingerprint."""
+"""An update as a value: module name -> Matrix, with where it came from and a fingerprint.
+
+A delta may lie in files still: what is known of a module without reading it is its Outline.
+"""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import final
 
 import torch
 
-from goniometer.deltas.matrix import AbstractMatrix, Dense, LowRank
+from goniometer.deltas.matrix import AbstractMatrix, LowRank
 from goniometer.errors import GoniometerError
 
 _LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
@@ -25,6 +28,36 @@ class Provenance:
     base: str | None = None
     not_read: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a module's update before its values are read."""
+
+    shape: tuple[int, int]
+    rank: int  # nominal: columns of B, the smaller side of what is dense
+    low_rank: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class Stored(Mapping[str, AbstractMatrix]):
+    """Matrices that are read each time one is asked for, and not kept."""
+
+    outlines: Mapping[str, Outline]
+    load: Callable[[str], AbstractMatrix]
+
+    def __getitem__(self, name: str) -> AbstractMatrix:
+        if name not in self.outlines:
+            raise KeyError(name)
+        return self.load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outlines)
+
+    def __len__(self) -> int:
+        return len(self.outlines)
 
 
 @final
@@ -52,25 +85,19 @@ class Delta(Mapping[str, AbstractMatrix]):
     def __len__(self) -> int:
         return len(self.names)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.matrices
+
+    def outline(self, name: str) -> Outline:
+        """Shape and nominal rank of a module, without reading it where it lies in a file."""
+        if isinstance(self.matrices, Stored):
+            return self.matrices.outlines[name]
+        return outline_of(self.matrices[name])
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of every module's name, factors and scale: of the content, not of the file."""
-        digest = hashlib.sha256()
-        for name in self.names:
-            matrix = self[name]
-            match matrix:
-                case LowRank(B, A, scale, _):
-                    digest.update(f"{name} {scale!r}".encode())
-                    tensors = [B, A]
-                case Dense(value):
-                    digest.update(name.encode())
-                    tensors = [value]
-                case _:
-                    raise TypeError(type(matrix).__name__)
-            for tensor in tensors:
-                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        """SHA-256 of every module's name and content: of the values read, not of the file."""
+        return fingerprint({name: digest(self[name]) for name in self})
 
     def minus(self, origin: "Delta") -> "Delta":
         """Subtract a common starting update: what the run added to it.
@@ -79,17 +106,44 @@ class Delta(Mapping[str, AbstractMatrix]):
             GoniometerError: a module that both have has two shapes.
         """
         check_shapes({self.provenance.source: self, origin.provenance.source: origin})
-        zero = {name: origin[name].scaled(-1.0) for name in origin if name not in self}
-        both = {n: self._added(n, origin[n]) if n in origin else self[n] for n in self}
-        return Delta(both | zero, self.provenance)
+        outlines = {name: origin.outline(name) for name in origin if name not in self}
+        outlines |= {name: self.outline(name) for name in self}
+        return Delta(Stored(outlines, partial(_added, self, origin)), self.provenance)
 
-    def _added(self, name: str, start: AbstractMatrix) -> AbstractMatrix:
-        mine = self[name]
-        added = mine - start
-        if isinstance(mine, LowRank) and isinstance(added, LowRank):
-            # The factors of both stand in it, but one run of this rank made the difference.
-            return replace(added, trained_rank=mine.rank)
-        return added
+
+def _added(run: Delta, origin: Delta, name: str) -> AbstractMatrix:
+    if name not in origin:
+        return run[name]
+    if name not in run:
+        return origin[name].scaled(-1.0)
+    mine = run[name]
+    added = mine - origin[name]
+    if isinstance(mine, LowRank) and isinstance(added, LowRank):
+        # The factors of both stand in it, but one run of this rank made the difference.
+        return replace(added, trained_rank=mine.rank)
+    return added
+
+
+def outline_of(matrix: AbstractMatrix) -> Outline:
+    """Outline of a matrix at hand."""
+    if isinstance(matrix, LowRank):
+        return Outline(matrix.shape, matrix.rank)
+    return Outline(matrix.shape, min(matrix.shape), low_rank=False)
+
+
+def digest(matrix: AbstractMatrix) -> str:
+    """SHA-256 of a matrix's parts: their names, types, shapes and bytes."""
+    found = hashlib.sha256()
+    for name, tensor in matrix.parts():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def fingerprint(digests: Mapping[str, str]) -> str:
+    """SHA-256 of a delta from the digests of its modules, whatever their order."""
+    text = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def layer_of(module: str) -> int | None:
@@ -118,7 +172,7 @@ def check_shapes(deltas: Mapping[str, Delta]) -> None:
     seen: dict[str, tuple[str, tuple[int, int]]] = {}
     for run, delta in deltas.items():
         for module in delta:
-            shape = delta[module].shape
+            shape = delta.outline(module).shape
             first_run, first_shape = seen.setdefault(module, (run, shape))
             if shape != first_shape:
                 raise GoniometerError(

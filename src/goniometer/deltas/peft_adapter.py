@@ -18,6 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from goniometer.deltas.companions import Companions
 from goniometer.deltas.delta import Delta, Provenance
 from goniometer.deltas.matrix import AbstractMatrix, LowRank
 from goniometer.errors import GoniometerError
@@ -73,7 +74,7 @@ class _Folder:
         return self.path / WEIGHTS
 
 
-def read_peft_adapter(path: Path) -> Delta:
+def read_peft_adapter(path: Path, _companions: Companions) -> Delta:
     """Read one PEFT folder.
 
     Raises:
