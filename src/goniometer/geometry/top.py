@@ -1,0 +1,133 @@
+"""The largest singular triplets of a matrix of any size, with what is known of their error.
+
+Small matrices and low rank are decomposed directly. Of a large dense one the top comes from
+randomised subspace iteration (Halko, Martinsson and Tropp, SIAM Review 53, 2011, algorithms 4.4
+and 5.1), with one deviation: the bases of all passes are kept, not the last one alone (block
+Krylov, Musco and Musco, NeurIPS 2015). That needs the same passes over the matrix, and far fewer
+of them where the spectrum is flat, as that of a full fine-tune is.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from goniometer.deltas import AbstractMatrix, LowRank
+from goniometer.seeds import derive
+
+# The shorter side up to which a dense matrix is always decomposed directly.
+DIRECT = 512
+# Columns of the random start beyond k.
+OVERSAMPLING = 10
+# Passes over a matrix end when each residual is at most this share of the top singular value, ...
+TOLERANCE = 1e-6
+# ... or after so many.
+PASSES = 12
+
+
+@final
+@dataclass(frozen=True)
+class Top:
+    """The q <= k largest singular triplets, in float64: fewer than k where the rank is lower.
+
+    U is [m q], S is [q] descending, V is [n q], the columns of U and V orthonormal. `energy` is the
+    squared Frobenius norm of the whole matrix. `whole`: no singular value is left out, so that
+    U diag(S) V' is the matrix. `residuals` is ||M' u - s v|| of each triplet as a share of S[0]
+    (M v = s u holds by construction; 0 where the decomposition was direct): some singular value
+    lies within residual * S[0] of each S (Weyl).
+    """
+
+    U: Float[Tensor, "m q"]
+    S: Float[Tensor, " q"]
+    V: Float[Tensor, "n q"]
+    energy: float
+    whole: bool
+    residuals: Float[Tensor, " q"]
+
+    @property
+    def residual(self) -> float:
+        """The largest residual, as a share of S[0]; 0 of a zero matrix."""
+        return float(self.residuals.max()) if len(self.residuals) else 0.0
+
+    @property
+    def share(self) -> float:
+        """Share of the energy that the triplets hold; 1 of a zero matrix."""
+        return min(1.0, float(self.S.square().sum()) / self.energy) if self.energy else 1.0
+
+
+def top_svd(matrix: AbstractMatrix, k: int, *, exact: bool = False, seed: int = 0) -> Top:
+    """Return the k largest singular triplets of a matrix, reading it by blocks of rows.
+
+    Low rank, a shorter side of at most 512 (or that the bases of all passes would fill) and `exact`
+    mean a direct decomposition in float64, which forms a dense matrix whole.
+    """
+    narrow = min(matrix.shape) <= max(DIRECT, PASSES * (k + OVERSAMPLING))
+    if exact or narrow or isinstance(matrix, LowRank):
+        svd = matrix.svd()
+        U, S, V = (part[..., :k] for part in (svd.U, svd.S, svd.V))
+        energy = float(svd.S.square().sum())
+        return Top(U, S, V, energy, len(svd.S) <= k, torch.zeros_like(S))
+    return _iterated(matrix, k, seed)
+
+
+def _iterated(matrix: AbstractMatrix, k: int, seed: int) -> Top:
+    n = matrix.shape[1]
+    generator = torch.Generator().manual_seed(derive(seed, "top svd", matrix.shape, k))
+    start = torch.randn(n, k + OVERSAMPLING, generator=generator, dtype=torch.float64)
+    W, Y, Z = (torch.zeros(size, 0, dtype=torch.float64) for size in (n, matrix.shape[0], n))
+    fresh = torch.linalg.qr(start).Q
+    for _ in range(PASSES):
+        W = torch.cat([W, fresh], dim=1)
+        product, normal, energy = _pass(matrix, fresh)
+        Y, Z = torch.cat([Y, product], dim=1), torch.cat([Z, normal], dim=1)
+        top = _ritz(W, Y, Z, k, energy)
+        if top.residual <= TOLERANCE:
+            return top
+        fresh = _against(W, normal)
+    return top
+
+
+def _pass(
+    matrix: AbstractMatrix, W: Float[Tensor, "n l"]
+) -> tuple[Float[Tensor, "m l"], Float[Tensor, "n l"], float]:
+    """M W, M' M W and ||M||^2 in one reading of the rows."""
+    products, normal, energy = [], torch.zeros_like(W), 0.0
+    for start, stop in matrix.blocks():
+        rows = matrix.rows(start, stop)
+        products.append(rows @ W)
+        normal += rows.T @ products[-1]
+        energy += float(rows.square().sum())
+    return torch.cat(products), normal, energy
+
+
+def _ritz(
+    W: Float[Tensor, "n l"],
+    Y: Float[Tensor, "m l"],
+    Z: Float[Tensor, "n l"],
+    k: int,
+    energy: float,
+) -> Top:
+    """The best triplets that the span of W holds, from Y = M W and Z = M' M W (Rayleigh-Ritz).
+
+    With Y = Q R and R = u s v': V = W v, U = Q u, and M' U = Z v / s gives the residual.
+    """
+    Q, R = torch.linalg.qr(Y)
+    u, s, vt = torch.linalg.svd(R)
+    size = max(len(Y), len(W))
+    rank = int((s > s[0] * size * torch.finfo(s.dtype).eps).sum()) if s[0] > 0 else 0
+    q = min(k, rank)
+    S, v = s[:q], vt[:q].T
+    V = W @ v
+    residuals = (Z @ v / S - V * S).norm(dim=0) / s[0] if q else S
+    # More random columns than the rank leave nothing out: Y spans the whole column space.
+    whole = rank <= k and rank < W.shape[1]
+    return Top(Q @ u[:, :q], S, V, energy, whole, residuals)
+
+
+def _against(W: Float[Tensor, "n l"], X: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
+    """An orthonormal basis of X outside span W: Gram-Schmidt twice, as once is not enough."""
+    for _ in range(2):
+        X = torch.linalg.qr(X - W @ (W.T @ X)).Q
+    return X
