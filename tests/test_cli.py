@@ -193,7 +193,7 @@ def test_other_bad_input(adapters: Path, tmp_path: Path):
         (("compare", a, b, "-o", tmp_path / "mine"), "not written by goniometer"),
         (("compare", a, b, "-o", "/proc/nowhere"), "cannot be written"),
         (("compare", f"x={a}", f"x={b}"), "two runs have one name"),
-        (("compare", a, b, "--base", tmp_path), "no base model"),
+        (("compare", a, b, "--base", tmp_path), "no model here"),
         (("study", tmp_path / "absent.yaml"), "no such study file"),
         (("report", tmp_path), "no such file"),
     ):

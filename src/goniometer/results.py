@@ -7,13 +7,14 @@ so that equal inputs give equal bytes.
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from goniometer.errors import GoniometerError
 
-SCHEMA_VERSION = 1
+# Any change of a field is a new version: readers refuse fields that they do not know.
+SCHEMA_VERSION: Final = 2
 
 
 class Frozen(BaseModel):
@@ -24,6 +25,15 @@ class Frozen(BaseModel):
 
 class Reading(Frozen):
     """A measured number, or the reason why there is none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"value": {"type": "number"}, "undefined": {"type": "null"}}},
+                {"properties": {"value": {"type": "null"}, "undefined": {"type": "string"}}},
+            ]
+        }
+    )
 
     value: float | None = None
     undefined: str | None = None
@@ -140,6 +150,46 @@ class Comparison(Frozen):
     warnings: tuple[str, ...] = ()
 
 
+class Step(Frozen):
+    """One checkpoint of a run, as a sum of increments from the base (or the origin) on.
+
+    A null is what increments of the same norms that have nothing to do with each other give, in
+    the limit of many dimensions, where they are orthogonal.
+    """
+
+    run: str  # its name in the comparison
+    step: int
+    norm: float
+    norm_null: float
+    cosine_to_final: Reading
+    cosine_to_final_null: Reading
+    angle_left: Reading  # degrees; angle_left_median of the pair with the final checkpoint
+    angle_right: Reading
+    increment: float  # norm of what was added since the checkpoint before
+    cosine_of_increments: Reading  # with the increment before it; the null is 0
+
+
+class RankOne(Frozen):
+    """Share of a trajectory that lies along one direction, of all weights of a scope as one vector.
+
+    Top eigenvalue over trace of a Gram matrix, not centred: of the totals (each checkpoint less
+    the base) and of the increments between checkpoints. Nulls as those of `Step`.
+    """
+
+    totals: Reading
+    totals_null: Reading
+    increments: Reading
+    increments_null: Reading
+
+
+class Trajectory(Frozen):
+    """The checkpoints of one run, in order."""
+
+    name: str
+    steps: tuple[Step, ...]
+    rank_one: dict[str, RankOne]  # by scope; `union` is the whole model
+
+
 class Accuracy(Frozen):
     """Greedy accuracy of one run on the test problems, with a Wilson 95 % interval."""
 
@@ -253,10 +303,11 @@ class StudyResults(Frozen):
 class Results(Frozen):
     """The whole document, `results.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     title: str
     versions: dict[str, str]
     comparison: Comparison
+    trajectories: tuple[Trajectory, ...] = ()
     study: StudyResults | None = None
 
 
@@ -269,8 +320,10 @@ def read_results(path: Path) -> Results:
     """Read a `results.json`; raise GoniometerError where it is absent or not of this schema."""
     if not path.is_file():
         raise GoniometerError("no such file", file=path, fix="name the folder that a run wrote")
+    text = path.read_bytes()
+    _require_version(path, text)
     try:
-        return Results.model_validate_json(path.read_bytes())
+        return Results.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise GoniometerError(
@@ -279,3 +332,31 @@ def read_results(path: Path) -> Results:
             key=".".join(map(str, first["loc"])),
             expected=f"results of schema version {SCHEMA_VERSION}",
         ) from None
+
+
+def _require_version(path: Path, text: bytes) -> None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return  # said by the validation
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        raise GoniometerError(
+            "written by another version of goniometer",
+            file=path,
+            key="schema_version",
+            found=version,
+            expected=SCHEMA_VERSION,
+            fix="write it again with this one, or read it with that one",
+        )
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of `results.json` (draft 2020-12), with sorted keys."""
+    schema = Results.model_json_schema(mode="serialization")
+    schema["required"] = ["schema_version", *schema["required"]]
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:goniometer:results:{SCHEMA_VERSION}",
+    }
+    return json.dumps(head | schema, sort_keys=True, indent=1) + "\n"
