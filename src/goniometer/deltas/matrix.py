@@ -219,7 +219,7 @@ class LowRank(AbstractMatrix):
         """QR of B and of A', then the SVD of the r x r core."""
         Q_B, R_B = orthonormalise(self.B.double())
         Q_A, R_A = orthonormalise(self.A.double().T)
-        u, S, vt = torch.linalg.svd(self.scale * (R_B @ R_A.T))
+        u, S, vt = torch.linalg.svd(self.scale * (R_B @ R_A.T), full_matrices=False)
         found = cut(u, S, vt.T, max(self.shape))
         return SVD(Q_B @ found.U, found.S, Q_A @ found.V)
 
