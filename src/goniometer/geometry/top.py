@@ -7,7 +7,8 @@ Krylov, Musco and Musco, NeurIPS 2015). That needs the same passes over the matr
 of them where the spectrum is flat, as that of a full fine-tune is.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -73,19 +74,41 @@ def top_svd(matrix: AbstractMatrix, k: int, *, exact: bool = False, seed: int = 
 
 
 def _iterated(matrix: AbstractMatrix, k: int, seed: int) -> Top:
-    n = matrix.shape[1]
+    energies = []
+
+    def product(W: Float[Tensor, "n l"]) -> tuple[Float[Tensor, "m l"], Float[Tensor, "n l"]]:
+        Y, Z, energy = _pass(matrix, W)
+        energies.append(energy)
+        return Y, Z
+
     generator = torch.Generator().manual_seed(derive(seed, "top svd", matrix.shape, k))
-    start = torch.randn(n, k + OVERSAMPLING, generator=generator, dtype=torch.float64)
-    W, Y, Z = (torch.zeros(size, 0, dtype=torch.float64) for size in (n, matrix.shape[0], n))
-    fresh = torch.linalg.qr(start).Q
-    for _ in range(PASSES):
-        W = torch.cat([W, fresh], dim=1)
-        product, normal, energy = _pass(matrix, fresh)
-        Y, Z = torch.cat([Y, product], dim=1), torch.cat([Z, normal], dim=1)
-        top = _ritz(W, Y, Z, k, energy)
-        if top.residual <= TOLERANCE:
-            return top
-        fresh = _against(W, normal)
+    found = krylov(product, matrix.shape[1], k, generator)
+    return replace(found, energy=energies[0])
+
+
+def krylov(
+    product: Callable[[Tensor], tuple[Tensor, Tensor]],
+    n: int,
+    k: int,
+    generator: torch.Generator,
+    tolerance: float = TOLERANCE,
+) -> Top:
+    """The k largest triplets of a matrix of n columns that is known by its products alone.
+
+    `product` takes W, n x l, and returns M W and M' M W. Needs PASSES * (k + OVERSAMPLING) to be at
+    most either side. `energy` is that of the triplets: of the rest nothing is known.
+    """
+    fresh = torch.randn(n, k + OVERSAMPLING, generator=generator, dtype=torch.float64)
+    W = fresh = torch.linalg.qr(fresh).Q
+    Y, Z = last = product(fresh)
+    top = _ritz(W, Y, Z, k)
+    for _ in range(PASSES - 1):
+        if top.residual <= tolerance:
+            break
+        fresh = _against(W, last[1])
+        last = product(fresh)
+        W, Y, Z = (torch.cat(both, 1) for both in ((W, fresh), (Y, last[0]), (Z, last[1])))
+        top = _ritz(W, Y, Z, k)
     return top
 
 
@@ -107,7 +130,6 @@ def _ritz(
     Y: Float[Tensor, "m l"],
     Z: Float[Tensor, "n l"],
     k: int,
-    energy: float,
 ) -> Top:
     """The best triplets that the span of W holds, from Y = M W and Z = M' M W (Rayleigh-Ritz).
 
@@ -123,7 +145,7 @@ def _ritz(
     residuals = (Z @ v / S - V * S).norm(dim=0) / s[0] if q else S
     # More random columns than the rank leave nothing out: Y spans the whole column space.
     whole = rank <= k and rank < W.shape[1]
-    return Top(Q @ u[:, :q], S, V, energy, whole, residuals)
+    return Top(Q @ u[:, :q], S, V, float(S.square().sum()), whole, residuals)
 
 
 def _against(W: Float[Tensor, "n l"], X: Float[Tensor, "n b"]) -> Float[Tensor, "n b"]:
