@@ -31,14 +31,25 @@ RunFolder = Annotated[
 @app.command(no_args_is_help=True)
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(help="Adapter folders, two or more; NAME=PATH names one.")
+        list[str],
+        typer.Argument(
+            help="Two or more: folders of adapters or checkpoints, or Hub ids "
+            "(OWNER/NAME@REVISION); NAME=RUN names one."
+        ),
     ],
     out: Out = Path("goniometer-report"),
     origin: Annotated[
         str | None, typer.Option(help="A common starting adapter, subtracted from each run.")
     ] = None,
     base: Annotated[
-        Path | None, typer.Option(help="The base model's folder: shapes are checked against it.")
+        str | None,
+        typer.Option(help="The base model's folder or Hub id: checkpoints are read against it."),
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="The adapter that PiSSA and its like started from, saved before training."
+        ),
     ] = None,
     k: Annotated[
         int | None,
@@ -61,7 +72,7 @@ def compare(
     from goniometer.store import check_replaceable
 
     check_replaceable(out)
-    compared(runs, out, origin=origin, base=base, k=k, draws=draws, seed=seed)
+    compared(runs, out, origin=origin, base=base, initial=initial, k=k, draws=draws, seed=seed)
 
 
 @app.command(no_args_is_help=True)

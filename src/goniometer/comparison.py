@@ -2,7 +2,8 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +11,7 @@ from statistics import fmean
 from typing import Literal, final
 
 from goniometer.deltas import Delta, read
+from goniometer.deltas.hub import companions, locate
 from goniometer.errors import GoniometerError
 from goniometer.geometry import MEASURES, SPECTRA
 from goniometer.geometry.null_table import add_nulls
@@ -34,8 +36,8 @@ SHARED_START = 0.5
 VERSIONED = ("goniometer", "torch", "numpy", "safetensors")
 
 
-def name_runs(arguments: Sequence[str]) -> dict[str, Path]:
-    """Name each run: `NAME=PATH` as it says, else by its folder; equal names get their parents'.
+def name_runs(arguments: Sequence[str]) -> dict[str, str]:
+    """Name each run: `NAME=RUN` as it says, else by its folder; equal names get their parents'.
 
     Raises:
         GoniometerError: fewer than two runs, or one name for two of them.
@@ -43,7 +45,7 @@ def name_runs(arguments: Sequence[str]) -> dict[str, Path]:
     if len(arguments) < 2:
         raise GoniometerError("nothing to compare", found=f"{len(arguments)} run", expected="two")
     split = [_split_name(argument) for argument in arguments]
-    parts = [path.resolve().parts for _, path in split]
+    parts = [Path(run).resolve().parts for _, run in split]
     depths = [1] * len(split)
 
     def named() -> list[str]:
@@ -58,14 +60,14 @@ def name_runs(arguments: Sequence[str]) -> dict[str, Path]:
             raise GoniometerError(
                 "two runs have one name", key=repr(name), fix="name them with NAME=PATH"
             )
-    return {name: path for name, (_, path) in zip(names, split, strict=True)}
+    return {name: run for name, (_, run) in zip(names, split, strict=True)}
 
 
-def _split_name(argument: str) -> tuple[str, Path]:
+def _split_name(argument: str) -> tuple[str, str]:
     name, equals, rest = argument.partition("=")
     if equals and "/" not in name and not Path(argument).exists():
-        return name, Path(rest)
-    return "", Path(argument)
+        return name, rest
+    return "", argument
 
 
 def read_runs(
@@ -75,14 +77,22 @@ def read_runs(
 ) -> dict[str, Delta]:
     """Read the update of each run, with the common origin subtracted where there is one.
 
+    Runs and origin are folders or Hub ids.
+
     Raises:
-        GoniometerError: as the format's reader says.
+        GoniometerError: as `locate` or the format's reader says.
     """
-    deltas = {name: read_one(path) for name, path in name_runs(runs).items()}
+    deltas = {name: _read_located(run, read_one) for name, run in name_runs(runs).items()}
     if origin is None:
         return deltas
-    start = read_one(Path(origin))
+    start = _read_located(origin, read_one)
     return {name: delta.minus(start) for name, delta in deltas.items()}
+
+
+def _read_located(run: str, read_one: Callable[[Path], Delta]) -> Delta:
+    located = locate(run)
+    delta = read_one(located.path)
+    return replace(delta, provenance=replace(delta.provenance, source=located.source))
 
 
 @final
@@ -206,14 +216,23 @@ def _strictest(floors: Sequence[Floor], kind: FloorKind) -> Floor | None:
 
 
 def compare(
-    runs: Sequence[str], *, origin: str | None = None, k: int | None = None, draws: int = 200
+    runs: Sequence[str],
+    *,
+    origin: str | None = None,
+    base: str | None = None,
+    initial: str | None = None,
+    k: int | None = None,
+    draws: int = 200,
 ) -> Results:
-    """Compare the fine-tunes in some folders, as `goniometer compare` does; nothing is written.
+    """Compare some fine-tunes, as `goniometer compare` does; nothing is written.
+
+    Runs, origin, base and initial adapter are folders or Hub ids (`owner/name@revision`).
 
     Raises:
         GoniometerError: as the readers say, shapes that show different bases, or k too large.
     """
-    return compared(read_runs(runs, origin), origin=origin, k=k, draws=draws)[0]
+    read_one = partial(read, companions=companions(base, initial))
+    return compared(read_runs(runs, origin, read_one), origin=origin, k=k, draws=draws)[0]
 
 
 def compared(

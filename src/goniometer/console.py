@@ -92,21 +92,24 @@ def compared(
     out: Path,
     *,
     origin: str | None,
-    base: Path | None,
+    base: str | None,
+    initial: str | None,
     k: int | None,
     draws: int,
     seed: int,
 ) -> None:
     """Run `compare`, write its folder and print its table."""
     from goniometer import comparison, deltas
+    from goniometer.deltas.hub import companions
 
+    with_runs = companions(base, initial)
     with bars() as shown:
         with shown.task("read adapters", len(runs) + (origin is not None)) as advance:
 
             def read_one(path: Path) -> "Delta":
-                delta = deltas.read(path)
-                if base is not None:
-                    deltas.check_base(delta, deltas.BaseModel(base))
+                delta = deltas.read(path, with_runs)
+                if with_runs.base is not None:
+                    deltas.check_base(delta, with_runs.base)
                 advance(1)
                 return delta
 

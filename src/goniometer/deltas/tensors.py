@@ -5,6 +5,8 @@ of a run over a checkpoint does not grow with the checkpoint.
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,31 +22,54 @@ from goniometer.errors import GoniometerError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # safetensors' names of the types that hold weights.
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+# A shard is a plain name in the index's own folder.
+_SHARD = re.compile(r"[^/\\\0.][^/\\\0]*\.safetensors")
 
 
 @final
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor of a safetensors file, by its header; `transposed` turns a matrix on reading."""
+    """One tensor of a safetensors file, or a part of it, by its header: no value is held.
+
+    A matrix or a vector as it is used, whatever way it is stored: `transposed` on reading, one
+    matrix of a stack [experts, a, b], a kernel [out, in, ...] with its inputs in one row, a number
+    as a vector of one, some of the rows.
+    """
 
     file: Path
     key: str
     shape: tuple[int, ...]
     dtype: str  # as safetensors says it: F32, BF16, U8, ...
     transposed: bool = False
+    matrix: int | None = None  # which one of a stack
+    kept: tuple[range, ...] | None = None  # rows, where not all
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensor as stored; 4-byte numbers where the type is no float."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count * FLOATS.get(self.dtype, 4)
+        return math.prod(self.shape) * FLOATS.get(self.dtype, 4)
 
     def turned(self) -> "StoredTensor":
         """Return the transposed matrix."""
         m, n = self.shape
         return replace(self, shape=(n, m), transposed=not self.transposed)
+
+    def unstacked(self) -> list["StoredTensor"]:
+        """Return each matrix of a stack [experts, a, b]."""
+        count, *shape = self.shape
+        return [replace(self, shape=tuple(shape), matrix=i) for i in range(count)]
+
+    def flat(self) -> "StoredTensor":
+        """Return a kernel [out, in, ...] as a matrix [out, in * ...], a number as a vector."""
+        if len(self.shape) == 0:
+            return replace(self, shape=(1,))
+        first, *rest = self.shape
+        return replace(self, shape=(first, math.prod(rest)))
+
+    def part(self, rows: tuple[range, ...]) -> "StoredTensor":
+        """Return the matrix of some rows, or the vector of some entries."""
+        kept = sum(len(r) for r in rows)
+        return replace(self, shape=(kept, *self.shape[1:]), kept=rows)
 
     def stored(self, start: int = 0, stop: int | None = None) -> Tensor:
         """Rows of the tensor in the type that it is stored in.
@@ -52,18 +77,18 @@ class StoredTensor:
         Raises:
             GoniometerError: the file is not whole, or holds NaN or Inf.
         """
-        try:
-            with safe_open(self.file, framework="pt") as opened:
-                part = opened.get_slice(self.key)
-                rows = part[:, start:stop].mT if self.transposed else part[start:stop]
-                value: Tensor = rows.clone(memory_format=torch.contiguous_format)
-        except (SafetensorError, OSError) as error:
-            raise _broken(self.file, error) from None
-        if not value.is_floating_point():
+        if self.dtype not in FLOATS:
             raise GoniometerError(
                 "no floating-point weights", file=self.file, key=self.key, found=self.dtype,
                 expected=" or ".join(FLOATS),
             )  # fmt: skip
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        try:
+            with safe_open(self.file, framework="pt") as opened:
+                pieces = [self._piece(opened, rows) for rows in self._stored_rows(start, stop)]
+        except (SafetensorError, OSError) as error:
+            raise _broken(self.file, error) from None
+        value = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
         if not bool(torch.isfinite(value).all()):
             raise GoniometerError("NaN or Inf", file=self.file, key=self.key)
         return value
@@ -71,6 +96,35 @@ class StoredTensor:
     def rows(self, start: int = 0, stop: int | None = None) -> Float[Tensor, "..."]:
         """Rows of the tensor in float64."""
         return self.stored(start, stop).double()
+
+    def _stored_rows(self, start: int, stop: int) -> list[range]:
+        """Ranges of the whole tensor's rows that make up rows start to stop of the part."""
+        if self.kept is None or start >= stop:
+            return [range(start, max(start, stop))]
+        found, before = [], 0
+        for rows in self.kept:
+            piece = rows[max(0, start - before) : max(0, stop - before)]
+            before += len(rows)
+            if len(piece):
+                found.append(piece)
+        return found
+
+    def _piece(self, opened: Any, rows: range) -> Tensor:
+        """Copy one range of rows out of the open file."""
+        tensor = opened.get_slice(self.key)
+        if len(tensor.get_shape()) == 0:
+            return opened.get_tensor(self.key).reshape(1)[rows.start : rows.stop].clone()
+        part = slice(rows.start, rows.stop)
+        where = (slice(None), part) if self.transposed else (part,)
+        if self.matrix is not None:
+            found = tensor[(slice(self.matrix, self.matrix + 1), *where)][0]
+        else:
+            found = tensor[where]
+        if self.transposed:
+            found = found.mT
+        return found.reshape(len(rows), *self.shape[1:]).clone(
+            memory_format=torch.contiguous_format
+        )
 
 
 def stored_tensors(file: Path) -> dict[str, StoredTensor]:
@@ -93,12 +147,42 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
 
 
 def checkpoint_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Headers of all the shards of a model's folder.
+    """Headers of a model's folder: of one file, or of all the shards that an index names.
 
     Raises:
-        GoniometerError: no safetensors here, a shard outside the folder, absent or truncated.
+        GoniometerError: no safetensors here; a shard outside the folder, absent or truncated; a
+            tensor that is not in the shard that the index names, or in two shards.
     """
-    return {key: tensor for file in _shards(folder) for key, tensor in stored_tensors(file).items()}
+    if (folder / SINGLE).is_file():
+        return stored_tensors(folder / SINGLE)
+    index = _index(folder)
+    found: dict[str, StoredTensor] = {}
+    for file in weight_files(folder):
+        for key, tensor in stored_tensors(file).items():
+            if key in found:
+                first = found[key].file.name
+                raise GoniometerError(
+                    "one tensor in two shards", file=file, key=key, found=f"it in {first} too"
+                )
+            found[key] = tensor
+    for key, name in index.items():
+        if key not in found or found[key].file.name != name:
+            raise GoniometerError(
+                "the shard lacks a tensor that the index places there",
+                file=folder / name, key=key, fix="copy or download the shards again",
+            )  # fmt: skip
+    return found
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Files of a model's weights: the one, or the shards that its index names, there or not.
+
+    Raises:
+        GoniometerError: neither is here; the index is not one, or names a file elsewhere.
+    """
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    return [folder / name for name in sorted(set(_index(folder).values()))]
 
 
 def model_config(folder: Path) -> Mapping[str, Any]:
@@ -108,31 +192,38 @@ def model_config(folder: Path) -> Mapping[str, Any]:
         GoniometerError: it is not a JSON object.
     """
     file = folder / "config.json"
+    return _json_object(file) if file.is_file() else {}
+
+
+def _index(folder: Path) -> dict[str, str]:
+    """Read the index of a sharded model: the shard of each tensor, by name."""
+    file = folder / INDEX
     if not file.is_file():
-        return {}
+        pickles = sorted(folder.glob("pytorch_model*.bin")) if folder.is_dir() else []
+        if pickles:
+            raise GoniometerError(
+                "a pickle can run code and is not opened", file=pickles[0],
+                expected=f"{SINGLE} or {INDEX}",
+                fix="load it where you trust it, and save_pretrained(..., safe_serialization=True)",
+            )  # fmt: skip
+        raise GoniometerError("no model here", file=folder, expected=f"{SINGLE} or {INDEX}")
+    places = _json_object(file).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise GoniometerError("not a safetensors index", file=file, key="weight_map")
+    for name in places.values():
+        if not isinstance(name, str) or _SHARD.fullmatch(name) is None:
+            raise GoniometerError("a shard outside the folder", file=file, found=repr(name)[:200])
+    return places
+
+
+def _json_object(file: Path) -> dict[str, Any]:
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GoniometerError(f"not valid JSON: {error}", file=file) from None
     if not isinstance(tree, dict):
-        raise GoniometerError("not a configuration", file=file, found=type(tree).__name__)
+        raise GoniometerError("not a JSON object", file=file, found=type(tree).__name__)
     return tree
-
-
-def _shards(folder: Path) -> list[Path]:
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    index = folder / INDEX
-    if not index.is_file():
-        raise GoniometerError("no model here", file=folder, expected=f"{SINGLE} or {INDEX}")
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise GoniometerError("not a safetensors index", file=index, key="weight_map") from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not name.strip("."):
-            raise GoniometerError("a shard outside the folder", file=index, found=repr(name))
-    return [folder / name for name in names]
 
 
 def _broken(file: Path, error: Exception) -> GoniometerError:
