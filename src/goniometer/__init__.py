@@ -39,6 +39,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home when it is first asked for."""
+    if name == "callback":
+        return import_module("goniometer.callback")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'goniometer' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""An update while it trains: the LoRA of a live model, and its geometry."""
