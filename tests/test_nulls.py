@@ -10,7 +10,7 @@ from scipy import stats
 from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.geometry import MEASURES
 from goniometer.geometry.null_table import add_nulls
-from goniometer.geometry.nulls import null_pairs
+from goniometer.geometry.nulls import Spectrum, null_pairs
 from goniometer.geometry.readings import read_pairs
 
 
@@ -18,8 +18,12 @@ def decaying(r):
     return tuple(2.0 / 1.3**i for i in range(r))
 
 
+def spectrum(r):
+    return Spectrum(decaying(r), rank=r)
+
+
 def draw(kind, shape, r, k, draws=200, seed=0):
-    return null_pairs(kind, shape, (decaying(r), decaying(r)), k, draws, seed)
+    return null_pairs(kind, shape, (spectrum(r), spectrum(r)), k, draws, seed)
 
 
 def frame(m, r, generator):
@@ -149,7 +153,7 @@ def test_modules_that_nobody_changed_and_modules_of_one_run_have_their_place_in_
 
 def test_no_shared_a0_between_ranks():
     with pytest.raises(ValueError, match="no shared A0"):
-        null_pairs("shared_A0", (40, 24), (decaying(6), decaying(4)), 2, 20, 0)
+        null_pairs("shared_A0", (40, 24), (spectrum(6), spectrum(4)), 2, 20, 0)
 
 
 def test_null_table_covers_unrelated_runs_and_repeats_itself():

@@ -15,7 +15,7 @@ from goniometer.deltas.hub import companions, locate
 from goniometer.errors import GoniometerError
 from goniometer.geometry import MEASURES, SPECTRA
 from goniometer.geometry.null_table import add_nulls
-from goniometer.geometry.readings import Readings, read_pairs
+from goniometer.geometry.readings import DETAILED_PAIRS, Readings, read_pairs
 from goniometer.geometry.table import write_modules
 from goniometer.report import build
 from goniometer.results import (
@@ -132,7 +132,7 @@ def compare_deltas(
         layers=tuple(int(s[6:]) for s in readings.scopes if s.startswith("layer.")),
         projections=tuple(s[11:] for s in readings.scopes if s.startswith("projection.")),
         measures={name: measure.info for name, measure in MEASURES.items()}
-        | {name: info for name, (info, _) in SPECTRA.items()},
+        | {name: size.info for name, size in SPECTRA.items()},
         runs=readings.runs,
         pairs=tuple(judged),
         nulls=nulls,
@@ -292,6 +292,11 @@ def _warnings(readings: Readings) -> tuple[str, ...]:
     if len(set(bases.values())) > 1:
         named = ", ".join(f"{run} {base!r}" for run, base in bases.items())
         warnings.append(f"the runs name different bases: {named}; their shapes agree")
+    if len(readings.pairs) > DETAILED_PAIRS:
+        warnings.append(
+            f"{len(readings.pairs)} pairs: their layers and projections are left out here; "
+            "modules.parquet has every module of every pair"
+        )
     k = readings.k
     for run, name in enumerate(readings.names):
         mine = [m for m in readings.modules if m.present[run] and int(m.ranks[run]) > 0]
@@ -304,7 +309,7 @@ def _warnings(readings: Readings) -> tuple[str, ...]:
                 f"{name}: at {flat} of {len(mine)} modules sigma_{k + 1} is within 1 % of "
                 f"sigma_{k}, so its top-{k} subspace is not well determined there"
             )
-        short = sum(int(m.ranks[run]) < k for m in mine)
+        short = sum(int(m.ranks[run]) < k for m in mine if min(m.shape) > 1)
         if short:
             warnings.append(
                 f"{name}: k = {k} exceeds the numerical rank at {short} of {len(mine)} modules"

@@ -71,6 +71,9 @@ class Scope(Frozen):
     readings: dict[str, Reading]
 
 
+PairState = Literal["comparable", "identical", "zero delta", "no common module"]
+
+
 class PairReadings(Frozen):
     """Two runs compared.
 
@@ -79,7 +82,7 @@ class PairReadings(Frozen):
 
     a: str
     b: str
-    state: Literal["comparable", "identical", "zero delta", "no common module"]
+    state: PairState
     null_group: str | None
     only_a: tuple[
         str, ...
@@ -134,6 +137,34 @@ class Floor(Frozen):
         return min(self.cosines) if self.low is None else self.low
 
 
+BaseNullKind = Literal["independent", "shuffled", "random directions"]
+
+
+class RunAgainstBase(Frozen):
+    """What one run did to the base's weights; scopes are `all`, `layer.N` and `projection.NAME`.
+
+    Nulls: `independent`, masks drawn without regard to each other; `shuffled`, the same update with
+    its rows and columns in random order; `random directions`, an update of the same singular
+    values with random singular vectors, added to the same base.
+    """
+
+    name: str
+    modules: int  # of the run that the base has
+    scopes: dict[str, dict[str, Reading]]
+    nulls: dict[str, dict[str, dict[BaseNullKind, Band]]]  # by scope and measure
+    not_measured: dict[str, tuple[str, ...]] = {}  # reason: modules
+
+
+class AgainstBase(Frozen):
+    """Every run against the base that was given."""
+
+    base: str  # its name
+    fingerprint: str  # of the base's weights at the runs' modules
+    k: int  # size of the top-k subspaces, and how many vectors may be intruders
+    measures: dict[str, MeasureInfo]
+    runs: tuple[RunAgainstBase, ...]
+
+
 class Comparison(Frozen):
     """All of geometry over a set of runs."""
 
@@ -148,6 +179,7 @@ class Comparison(Frozen):
     nulls: dict[str, NullTable]
     floors: tuple[Floor, ...] = ()
     warnings: tuple[str, ...] = ()
+    against_base: AgainstBase | None = None  # where the base was given
 
 
 class Step(Frozen):

@@ -1,7 +1,9 @@
 """The nulls of a comparison: for every scope and measure, where unrelated updates fall."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import final
 
 import numpy as np
 import torch
@@ -9,7 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from goniometer.geometry import MEASURES
-from goniometer.geometry.nulls import Spectrum, null_pairs
+from goniometer.geometry.modules import of_vectors
+from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
+from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, band
 from goniometer.results import Band, NullKind, NullTable, PairReadings
@@ -20,7 +24,18 @@ KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
 # larger, its own error would stand in every draw while the band narrows with the modules.
 POOL = 8
 _SIGNED = ("cosine", "cosine_mean", "cosine_median")
-Ranks = tuple[tuple[int, int], ...]
+
+
+@final
+@dataclass(frozen=True)
+class Rank:
+    """Nominal rank of one run at a module, 0 where it has none."""
+
+    nominal: int
+    low_rank: bool
+
+
+Ranks = tuple[tuple[Rank, Rank], ...]
 
 
 def add_nulls(
@@ -39,7 +54,7 @@ def add_nulls(
             pairs.append(pair)
             continue
         i, j = readings.names.index(pair.a), readings.names.index(pair.b)
-        ranks: Ranks = tuple((m.nominal_ranks[i], m.nominal_ranks[j]) for m in readings.modules)
+        ranks: Ranks = tuple((_rank(m, i), _rank(m, j)) for m in readings.modules)
         if ranks not in groups:
             groups[ranks] = _label(ranks, len(groups))
             tables[groups[ranks]] = _table(ranks, readings, draws, seed)
@@ -47,21 +62,27 @@ def add_nulls(
     return tuple(pairs), tables
 
 
+def _rank(module: ModulePairs, run: int) -> Rank:
+    return Rank(module.nominal_ranks[run], module.low_rank[run])
+
+
 def _label(ranks: Ranks, count: int) -> str:
-    distinct = set(ranks)
+    distinct = {pair for pair in ranks if all(rank.nominal for rank in pair)}
     if len(distinct) == 1:
-        ra, rb = distinct.pop()
-        return f"ranks {ra} and {rb}"
+        a, b = distinct.pop()
+        return f"ranks {a.nominal} and {b.nominal}"
+    if not any(rank.low_rank for pair in distinct for rank in pair):
+        return "dense updates" if count == 0 else f"dense updates {count + 1}"
     return f"mixed ranks {count + 1}"
 
 
 def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable:
     table: NullTable = {}
-    union = [m for m, pair in enumerate(ranks) if any(pair)]
-    common = [m for m, pair in enumerate(ranks) if all(pair)]
+    union = [m for m, pair in enumerate(ranks) if any(rank.nominal for rank in pair)]
+    common = [m for m, pair in enumerate(ranks) if all(rank.nominal for rank in pair)]
     scopes = {"union": union, "intersection": common, **readings.scopes}
     for kind in KINDS:
-        if kind == "shared_A0" and any(ranks[m][0] != ranks[m][1] for m in common):
+        if kind == "shared_A0" and not all(_may_share(ranks[m]) for m in common):
             continue
         columns = _columns(kind, ranks, readings, union, draws, seed)
         for scope, members in scopes.items():
@@ -83,17 +104,18 @@ def _columns(
 ) -> Columns:
     """Draws by module; a module of one run only has energy there and no value."""
     shares = (readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)).mean(0)
-    spectra: dict[tuple[tuple[int, int], tuple[int, int]], tuple[Spectrum, Spectrum]] = {}
+    spectra: dict[tuple[tuple[int, int], Rank], Spectrum] = {}
     undefined = torch.full((draws,), torch.nan, dtype=torch.float64)
     values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in (*MEASURES, "gap")}
     for position in modules:
         module, (ra, rb) = readings.modules[position], ranks[position]
         drawn: Mapping[str, Float[Tensor, " draw"]] = {}
-        if ra and rb:
-            key = (module.shape, (ra, rb))
-            if key not in spectra:
-                spectra[key] = _mean_spectra(*key, readings)
-            pool = _pool(kind, module.shape, spectra[key], readings.k, POOL * draws, seed)
+        if ra.nominal and rb.nominal:
+            for rank in (ra, rb):
+                if (module.shape, rank) not in spectra:
+                    spectra[module.shape, rank] = _mean_spectrum(module.shape, rank, readings)
+            both = spectra[module.shape, ra], spectra[module.shape, rb]
+            pool = _pool(kind, module.shape, both, readings.k, POOL * draws, seed)
             rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
             chosen = torch.from_numpy(rng.choice(POOL * draws, draws, replace=False))
             # A pair and the same with b negated are equally likely: no module leans to a side.
@@ -105,30 +127,38 @@ def _columns(
             column.append(drawn.get(name, undefined))
     stacked = {name: torch.stack(columns, 1) for name, columns in values.items()}
     energies = [
-        torch.tensor([float(shares[m]) if ranks[m][side] else 0.0 for m in modules]).double()
+        torch.tensor(
+            [float(shares[m]) if ranks[m][side].nominal else 0.0 for m in modules]
+        ).double()
         for side in (0, 1)
     ]
     gap = stacked.pop("gap")
     return Columns(stacked, gap, *(energy.expand(draws, -1) for energy in energies))
 
 
-def _mean_spectra(
-    shape: tuple[int, int], ranks: tuple[int, int], readings: Readings
-) -> tuple[Spectrum, Spectrum]:
-    """Mean normalised spectrum of all updates of this shape and nominal rank, for each rank."""
-    found: dict[int, list[Float[Tensor, " r"]]] = {rank: [] for rank in ranks}
+def _may_share(ranks: tuple[Rank, Rank]) -> bool:
+    """Both are low rank, of one rank: then both may have started from one A."""
+    return ranks[0] == ranks[1] and ranks[0].low_rank
+
+
+def _mean_spectrum(shape: tuple[int, int], rank: Rank, readings: Readings) -> Spectrum:
+    """Mean normalised spectrum of all updates of this shape and nominal rank."""
+    kept = min(rank.nominal, TOP)
+    found, whole = [], rank.nominal <= TOP
     for module in readings.modules:
-        for run, rank in enumerate(module.nominal_ranks):
-            sigma = module.sigma[run]
-            if module.shape == shape and rank in found and sigma[0] > 0:
-                padded = torch.nn.functional.pad(sigma, (0, max(0, rank - len(sigma))))[:rank]
-                found[rank].append(padded / padded.norm())
+        for run in range(len(module.nominal_ranks)):
+            energy = float(module.energy[run])
+            if module.shape == shape and _rank(module, run) == rank and energy > 0:
+                sigma = module.sigma[run][:kept] / energy**0.5
+                found.append(torch.nn.functional.pad(sigma, (0, kept - len(sigma))))
+                whole = whole and bool(module.whole[run])
     # Where no run changed a module of this shape there is no spectrum to keep: a flat one.
-    first, second = (
-        tuple(torch.stack(found[rank]).mean(0).tolist()) if found[rank] else (rank**-0.5,) * rank
-        for rank in ranks
-    )
-    return first, second
+    flat = torch.full((kept,), rank.nominal**-0.5).double()
+    mean = torch.stack(found).mean(0) if found else flat
+    # Values that are not known, of a truncated spectrum, belong to the tail.
+    values = tuple(value for value in mean.tolist() if value > 0)
+    tail = 0.0 if whole else max(0.0, 1 - sum(value**2 for value in values))
+    return Spectrum(values, tail, rank.nominal if rank.low_rank else None)
 
 
 @lru_cache(maxsize=64)
@@ -141,7 +171,10 @@ def _pool(
     seed: int,
 ) -> Mapping[str, Float[Tensor, " draw"]]:
     pairs = null_pairs(kind, shape, spectra, k, draws, seed)
-    return {name: measure.of(pairs) for name, measure in MEASURES.items()}
+    return {
+        name: measure.of(pairs) if min(shape) > 1 or of_vectors(name) else pairs.gap * torch.nan
+        for name, measure in MEASURES.items()
+    }
 
 
 def _bands(columns: Columns) -> dict[str, Band]:

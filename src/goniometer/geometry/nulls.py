@@ -6,6 +6,10 @@ Both nulls keep the shapes, ranks and spectra of the real updates and draw the d
 - shared_A0: the right singular vectors are random within one common r-dimensional row space,
   that of a shared initial A: what the initialisation alone gives while A stays where it started.
 
+Of an update of high rank only the TOP largest singular values are drawn with their directions. The
+rest of its energy, its tail, spreads over many directions: it lies within a subspace in proportion
+to the subspace's size, and adds to an inner product what a normal variable of its variance adds.
+
 They are isotropic. Real inputs are not, so strangers' adapters can exceed them on the right side
 without sharing anything but their inputs.
 
@@ -15,17 +19,35 @@ and W a Wishart matrix of m - ra degrees, drawn by Bartlett's decomposition (Mui
 Multivariate Statistical Theory, 1982, theorem 3.2.14).
 """
 
+from dataclasses import dataclass
+from typing import final
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from goniometer.geometry.base import PairBatch
-from goniometer.geometry.cosine import gap_of_spectra
+from goniometer.geometry.base import PairBatch, inside_of_frames
 from goniometer.results import NullKind
 from goniometer.seeds import derive
 
-Spectrum = tuple[float, ...]
+# Singular values that are drawn with their directions; LoRA ranks up to this have no tail.
+TOP = 64
+
+
+@final
+@dataclass(frozen=True)
+class Spectrum:
+    """Singular values of an update of norm 1, the largest first, and the energy of the others."""
+
+    values: tuple[float, ...]
+    tail: float = 0.0
+    rank: int | None = None  # of the whole update, where it is low rank
+
+    @property
+    def energy(self) -> float:
+        """Squared norm, tail included."""
+        return sum(value**2 for value in self.values) + self.tail
 
 
 def null_pairs(
@@ -41,18 +63,51 @@ def null_pairs(
     Raises:
         ValueError: a shared A0 with two different ranks, which cannot be.
     """
-    (m, n), (ra, rb) = shape, (len(spectra[0]), len(spectra[1]))
-    if kind == "shared_A0" and ra != rb:
-        raise ValueError(f"no shared A0 at ranks {ra} and {rb}")
+    (m, n), (a, b) = shape, spectra
+    ra, rb = len(a.values), len(b.values)
+    if kind == "shared_A0" and (a.rank is None or a.rank != b.rank):
+        raise ValueError(f"no shared A0 at ranks {a.rank} and {b.rank}")
+    width = a.rank if kind == "shared_A0" and a.rank else n  # dimensions that V lies in
     rng = np.random.default_rng(derive(seed, "null", kind, shape, ra, rb, draws))
     left = _frame_overlap(rng, m, ra, rb, draws)
-    right = _frame_overlap(rng, ra if kind == "shared_A0" else n, ra, rb, draws)
+    right = _frame_overlap(rng, width, ra, rb, draws)
     sigma_a, sigma_b = (
-        torch.tensor(spectrum, dtype=torch.float64).expand(draws, -1) for spectrum in spectra
+        torch.tensor(x.values, dtype=torch.float64).expand(draws, -1) for x in spectra
     )
+    inner = torch.einsum("pi,pij,pij,pj->p", sigma_a, left, right, sigma_b)
+    drawn = (a.energy - a.tail) * (b.energy - b.tail)
+    spread = ((a.energy * b.energy - drawn) / (m * width)) ** 0.5
+    if spread > 0:
+        inner = inner + spread * torch.from_numpy(rng.standard_normal(draws))
+    inside = inside_of_frames(sigma_a, sigma_b, left, right, k)
+    for (space, reverse), value in inside.items():
+        share = {"left": k / m, "right": k / width, "joint": k / m * k / width}[space]
+        inside[space, reverse] = value + min(share, 1.0) * (a.tail if reverse else b.tail)
     exact = torch.full((draws, k), torch.nan, dtype=torch.float64)
-    gap = gap_of_spectra(sigma_a, sigma_b, left, right)
-    return PairBatch(sigma_a, sigma_b, left, right, gap, exact, exact)
+    return PairBatch(
+        energy_a=torch.full((draws,), a.energy, dtype=torch.float64),
+        energy_b=torch.full((draws,), b.energy, dtype=torch.float64),
+        gap=2 * (1 - inner / (a.energy * b.energy) ** 0.5),
+        left=_top(left, k), right=_top(right, k), inside=inside,
+        row_space=_row_space(a, b, right, width), left_sines=exact, right_sines=exact,
+    )  # fmt: skip
+
+
+def _top(overlap: Float[Tensor, "draw ra rb"], k: int) -> Float[Tensor, "draw k k"]:
+    top = overlap[:, :k, :k]
+    return torch.nn.functional.pad(top, (0, k - top.shape[2], 0, k - top.shape[1]))
+
+
+def _row_space(
+    a: Spectrum, b: Spectrum, right: Float[Tensor, "draw ra rb"], width: int
+) -> Float[Tensor, " draw"]:
+    """Mean cos^2 between whole row spaces; its mean where they are too large to be drawn."""
+    draws = len(right)
+    if a.rank is None or b.rank is None:
+        return torch.full((draws,), torch.nan, dtype=torch.float64)
+    if a.tail or b.tail:
+        return torch.full((draws,), max(a.rank, b.rank) / width, dtype=torch.float64)
+    return right.square().sum((1, 2)) / min(a.rank, b.rank)
 
 
 def _gaussian_r(rng: np.random.Generator, m: int, r: int, draws: int) -> Float[Tensor, "draw s r"]:

@@ -1,9 +1,6 @@
-"""Read a set of updates: every measure of every module, scope, run and pair."""
+"""Readings of a set of updates: every measure of every module, scope, run and pair."""
 
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
 
@@ -11,24 +8,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from goniometer.deltas import (
-    AbstractMatrix,
-    Delta,
-    check_shapes,
-    layer_of,
-    module_order,
-    projection_of,
-)
+from goniometer.deltas import Delta, Outline, check_shapes, layer_of, projection_of
 from goniometer.errors import GoniometerError
-from goniometer.geometry import MEASURES, SPECTRA
-from goniometer.geometry.pairs import ModulePairs, module_pairs, nominal_rank, pair_indices
+from goniometer.geometry import MEASURES
+from goniometer.geometry.modules import read_modules
+from goniometer.geometry.pairs import ModulePairs, pair_indices
+from goniometer.geometry.run_readings import run_readings
 from goniometer.geometry.scopes import Columns, aggregate, scope_gap
-from goniometer.results import PairReadings, Reading, RunReadings, Scope
+from goniometer.results import PairReadings, PairState, Reading, RunReadings, Scope
 
 # Two updates this close, relative to their norm, are one update stored twice (float32 rounding).
 IDENTICAL = 1e-6
-# Measures that need k singular vectors of both: undefined below numerical rank k.
-_NEED_RANK_K = ("angle_", "overlap_")
+# Above so many pairs, a pair's layers and projections are in the table of modules alone.
+DETAILED_PAIRS = 200
 
 
 @final
@@ -48,67 +40,50 @@ class Readings:
 
 def default_k(ranks: Sequence[int]) -> int:
     """max(1, min(10, r // 3)) for the smallest rank r: at k near r a shared A0 gives 0 degrees."""
-    return max(1, min(10, min(ranks) // 3))
+    return max(1, min(10, min(ranks, default=1) // 3))
 
 
 def read_pairs(
     deltas: Mapping[str, Delta],
     *,
     k: int | None = None,
+    exact: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Readings:
-    """Compare all pairs of runs at all modules; `advance` is called with 1 a module.
+    """Compare all pairs of runs at all modules; `advance` is called with the modules done.
+
+    `exact` decomposes large dense updates whole instead of to their top k.
 
     Raises:
         GoniometerError: shapes show different bases, or k exceeds the smallest rank.
     """
     check_shapes(deltas)
-    ranks = [nominal_rank(matrix) for delta in deltas.values() for matrix in delta.values()]
-    if k is not None and k > min(ranks):
+    k = _checked_k(k, [delta.outline(name) for delta in deltas.values() for name in delta])
+    found = read_modules(deltas, k, exact=exact, advance=advance)
+    modules = found.modules
+    values = {name: torch.stack([m.values[name] for m in modules], 1) for name in MEASURES}
+    gap = torch.stack([module.gap for module in modules], 1)
+    energy = torch.stack([module.energy for module in modules], 1)
+    scopes = _scopes([module.module for module in modules])
+    a, b = pair_indices(len(deltas))
+    columns = Columns(values, gap, energy[a], energy[b])
+    names = tuple(deltas)
+    runs = [
+        run_readings(delta, name, i, modules, scopes, found.digests[i])
+        for i, (name, delta) in enumerate(deltas.items())
+    ]
+    pairs = _pairs(names, modules, columns, scopes)
+    return Readings(k, names, modules, values, energy, scopes, tuple(runs), tuple(pairs))
+
+
+def _checked_k(k: int | None, outlines: Sequence[Outline]) -> int:
+    # A vector has no subspaces, so it does not limit their size.
+    ranks = [outline.rank for outline in outlines if min(outline.shape) > 1]
+    if k is not None and ranks and k > min(ranks):
         raise GoniometerError(
             "larger than the smallest rank", key="k", found=k, expected=f"at most {min(ranks)}"
         )
-    k = k or default_k(ranks)
-    modules = _all_modules(deltas, k, advance)
-    values = {name: torch.stack(columns, 1) for name, columns in _values(modules, k).items()}
-    gap = torch.stack([module.batch.gap for module in modules], 1)
-    energy = torch.stack([module.sigma.square().sum(1) for module in modules], 1)
-    scopes = _scopes([module.module for module in modules])
-    names = tuple(deltas)
-    pairs = []
-    for pair, (i, j) in enumerate(
-        zip(*(x.tolist() for x in pair_indices(len(names))), strict=True)
-    ):
-        columns = Columns(
-            {name: value[[pair]] for name, value in values.items()},
-            gap[[pair]],
-            energy[[i]],
-            energy[[j]],
-        )
-        pairs.append(_pair(names, (i, j), modules, columns, scopes))
-    runs = [_run(name, deltas[name], i, modules, scopes) for i, name in enumerate(names)]
-    return Readings(k, names, tuple(modules), values, energy, scopes, tuple(runs), tuple(pairs))
-
-
-def _all_modules(
-    deltas: Mapping[str, Delta], k: int, advance: Callable[[int], None]
-) -> list[ModulePairs]:
-    """Read modules side by side, each on one thread: the numbers do not depend on the cores."""
-
-    def read(name: str) -> ModulePairs:
-        matrices: list[AbstractMatrix | None] = [delta.get(name) for delta in deltas.values()]
-        found = module_pairs(name, matrices, k)
-        advance(1)
-        return found
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        # A new thread starts with the default number of threads of its own.
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(read, _union(deltas)))
-    finally:
-        torch.set_num_threads(threads)
+    return k or default_k(ranks)
 
 
 def undefined_reason(module: ModulePairs, i: int, j: int, k: int, names: Sequence[str]) -> str:
@@ -118,23 +93,11 @@ def undefined_reason(module: ModulePairs, i: int, j: int, k: int, names: Sequenc
             return f"module only in {names[other]}" if module.present[other] else "no such module"
     if 0 in (module.ranks[i], module.ranks[j]):
         return "zero delta"
-    return f"numerical rank below k = {k}"
-
-
-def _union(deltas: Mapping[str, Delta]) -> list[str]:
-    modules = {module for delta in deltas.values() for module in delta}
-    return sorted(modules, key=module_order)
-
-
-def _values(modules: Sequence[ModulePairs], k: int) -> dict[str, list[Float[Tensor, " pair"]]]:
-    columns: dict[str, list[Float[Tensor, " pair"]]] = {name: [] for name in MEASURES}
-    for module in modules:
-        a, b = pair_indices(len(module.ranks))
-        rank = torch.minimum(module.ranks[a], module.ranks[b])
-        for name, measure in MEASURES.items():
-            defined: Bool[Tensor, " pair"] = rank >= (k if name.startswith(_NEED_RANK_K) else 1)
-            columns[name].append(measure.of(module.batch).where(defined, torch.nan))
-    return columns
+    if min(module.shape) == 1:
+        return "a vector has no subspaces"
+    if int(min(module.ranks[i], module.ranks[j])) < k:
+        return f"numerical rank below k = {k}"
+    return "row space overlap: of low rank only"
 
 
 def _scopes(modules: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -148,116 +111,96 @@ def _scopes(modules: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(positions) for name, positions in scopes.items()}
 
 
-def _pair(
+def _pairs(
     names: Sequence[str],
-    runs: tuple[int, int],
     modules: Sequence[ModulePairs],
     columns: Columns,
     scopes: Mapping[str, tuple[int, ...]],
-) -> PairReadings:
-    i, j = runs
-    everything = tuple(range(len(modules)))
-    common = tuple(m for m in everything if modules[m].present[i] and modules[m].present[j])
-    only = [
-        tuple(
-            modules[m].module for m in everything if modules[m].present[x] > modules[m].present[y]
-        )
-        for x, y in ((i, j), (j, i))
+) -> list[PairReadings]:
+    a, b = (index.tolist() for index in pair_indices(len(names)))
+    present = torch.stack([module.present for module in modules], 1)
+    common = [
+        tuple((present[i] & present[j]).nonzero().flatten().tolist())
+        for i, j in zip(a, b, strict=True)
     ]
-    state = _state(columns, bool(common))
-    unreadable = state if state in ("zero delta", "no common module") else None
-    wanted = {"union": everything, "intersection": common, **scopes}
-    shared = set(common)
-    return PairReadings(
-        a=names[i],
-        b=names[j],
-        state=state,  # type: ignore[arg-type]
-        null_group=None,
-        only_a=only[0],
-        only_b=only[1],
-        scopes={
-            name: _scope(
-                columns,
-                members,
-                unreadable or (None if shared & set(members) else "no module in common here"),
+    states = _states(columns, common)
+    wanted = {"union": tuple(range(len(modules)))}
+    if len(a) <= DETAILED_PAIRS:
+        wanted |= scopes
+    tables = {scope: _table(columns, members) for scope, members in wanted.items()}
+    whole = {members: _table(columns, members) for members in set(common)}
+    found = []
+    for pair, (i, j) in enumerate(zip(a, b, strict=True)):
+        state, shared = states[pair], set(common[pair])
+        unreadable = state if state in ("zero delta", "no common module") else None
+        mine = {"intersection": (whole[common[pair]], common[pair])}
+        mine = {"union": (tables["union"], wanted["union"])} | mine
+        mine |= {scope: (tables[scope], wanted[scope]) for scope in wanted if scope != "union"}
+        only = [_names(modules, present[x] & ~present[y]) for x, y in ((i, j), (j, i))]
+        read = {
+            scope: _scope(table, pair, members, unreadable or _unshared(shared, members))
+            for scope, (table, members) in mine.items()
+        }
+        found.append(
+            PairReadings(
+                a=names[i], b=names[j], state=state, null_group=None, only_a=only[0],
+                only_b=only[1], scopes=read, verdict="not decided",
             )
-            for name, members in wanted.items()
-        },
-        verdict="not decided",
-    )
+        )  # fmt: skip
+    return found
 
 
-def _state(columns: Columns, common: bool) -> str:
-    norms = [float(energy.sum().sqrt()) for energy in (columns.energy_a, columns.energy_b)]
-    if 0.0 in norms:
-        return "zero delta"
-    if not common:
-        return "no common module"
-    # ||a - b||^2 / (|a| |b|) = (|a| - |b|)^2 / (|a| |b|) + gap
-    scale = (norms[0] - norms[1]) ** 2 / (norms[0] * norms[1])
-    distance = math.sqrt(max(0.0, scale + float(scope_gap(columns))))
-    return "identical" if distance <= IDENTICAL else "comparable"
+def _names(modules: Sequence[ModulePairs], chosen: Bool[Tensor, " module"]) -> tuple[str, ...]:
+    return tuple(modules[m].module for m in chosen.nonzero().flatten().tolist())
 
 
-def _scope(columns: Columns, members: tuple[int, ...], unreadable: str | None) -> Scope:
+def _unshared(shared: set[int], members: Sequence[int]) -> str | None:
+    return None if shared.intersection(members) else "no module in common here"
+
+
+def _states(columns: Columns, common: Sequence[tuple[int, ...]]) -> list[PairState]:
+    """||a - b||^2 / (|a| |b|) = (|a| - |b|)^2 / (|a| |b|) + gap decides what is identical."""
+    norm_a, norm_b = columns.energy_a.sum(1).sqrt(), columns.energy_b.sum(1).sqrt()
+    distance = (norm_a - norm_b).square() / (norm_a * norm_b) + scope_gap(columns)
+    states: list[PairState] = []
+    for pair, shared in enumerate(common):
+        if 0.0 in (float(norm_a[pair]), float(norm_b[pair])):
+            states.append("zero delta")
+        elif not shared:
+            states.append("no common module")
+        else:
+            close = float(distance[pair].clamp(min=0).sqrt()) <= IDENTICAL
+            states.append("identical" if close else "comparable")
+    return states
+
+
+@final
+@dataclass(frozen=True)
+class _Table:
+    """One scope of all pairs."""
+
+    share: list[float]
+    readings: Mapping[str, list[float]]
+
+
+def _table(columns: Columns, members: Sequence[int]) -> _Table:
     part = columns.at(members)
-    share = min(
-        float(some.sum() / whole.sum()) if whole.sum() > 0 else 0.0
+    shares = [
+        some.sum(1) / whole.sum(1)
         for some, whole in ((part.energy_a, columns.energy_a), (part.energy_b, columns.energy_b))
-    )
-    readings = {}
-    for name, measure in MEASURES.items():
-        defined = members and not unreadable
-        value = float(aggregate(measure, name, part)) if defined else math.nan
-        readings[name] = (
-            Reading(value=value)
-            if math.isfinite(value)
-            else Reading(undefined=unreadable or "zero delta or numerical rank below k here")
-        )
-    return Scope(modules=len(members), energy_share=share, readings=readings)
-
-
-def _run(
-    name: str,
-    delta: Delta,
-    run: int,
-    modules: Sequence[ModulePairs],
-    scopes: Mapping[str, tuple[int, ...]],
-) -> RunReadings:
-    mine = [m for m in range(len(modules)) if modules[m].present[run]]
-    ranks = [modules[m].nominal_ranks[run] for m in mine]
-    sizes = {
-        scope: _sizes([modules[m] for m in members if m in set(mine)], run)
-        for scope, members in {"all": tuple(mine), **scopes}.items()
+    ]
+    readings = {
+        name: aggregate(measure, name, part).tolist() if members else []
+        for name, measure in MEASURES.items()
     }
-    return RunReadings(
-        name=name,
-        source=delta.provenance.source,
-        fingerprint=delta.fingerprint,
-        format=delta.provenance.format,
-        base=delta.provenance.base,
-        ranks=(min(ranks), max(ranks)),
-        modules=len(mine),
-        state="zero delta" if all(int(modules[m].ranks[run]) == 0 for m in mine) else "ok",
-        not_read=delta.provenance.not_read,
-        warnings=delta.provenance.warnings,
-        scopes=sizes,
-    )
+    return _Table(torch.minimum(*shares).nan_to_num().tolist(), readings)
 
 
-def _sizes(modules: Sequence[ModulePairs], run: int) -> dict[str, Reading]:
-    """Norm over the scope, and the medians of the rank measures over its non-zero modules."""
-    if not modules:
-        return {name: Reading(undefined="no module of this scope") for name in SPECTRA}
-    spectra = [module.sigma[run] for module in modules]
-    energy = sum(float(sigma.square().sum()) for sigma in spectra)
-    readings = {"norm": Reading(value=math.sqrt(energy))}
-    for name, (_, of) in SPECTRA.items():
-        if name != "norm":
-            values = [float(of(sigma[None])) for sigma in spectra if sigma[0] > 0]
-            readings[name] = (
-                Reading(value=statistics.median(values))
-                if values
-                else Reading(undefined="zero delta")
-            )
-    return readings
+def _scope(table: _Table, pair: int, members: Sequence[int], unreadable: str | None) -> Scope:
+    reason = unreadable or "zero delta, a vector, or numerical rank below k here"
+    readings = {}
+    for name, values in table.readings.items():
+        value = values[pair] if members and not unreadable else float("nan")
+        # NaN is the one value that is not itself.
+        readings[name] = Reading(value=value) if value == value else Reading(undefined=reason)  # noqa: PLR0124
+    return Scope(modules=len(members), energy_share=table.share[pair], readings=readings)

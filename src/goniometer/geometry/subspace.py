@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from goniometer.geometry.base import PairBatch
+from goniometer.geometry.base import PairBatch, Space
 
 Side = Literal["left", "right"]
 # Above this cosine an angle is read from its sine: arccos loses half of the digits at 1.
-SINE_ABOVE = 0.99
+SINE_ABOVE = 0.999
 
 
 def principal_angles(batch: PairBatch, side: Side) -> Float[Tensor, "pair k"]:
@@ -51,7 +51,7 @@ def angle(batch: PairBatch, side: Side, which: str) -> Float[Tensor, " pair"]:
 
 def overlap(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
     """Phi = mean cos^2 of the principal angles = ||U_a,k' U_b,k||^2 / k (LoRA paper, sec. 7.2)."""
-    block = (batch.left if side == "left" else batch.right)[:, : batch.k, : batch.k]
+    block = batch.left if side == "left" else batch.right
     return (block.square().sum((1, 2)) / batch.k).clamp(max=1)
 
 
@@ -61,29 +61,17 @@ def row_space_overlap(batch: PairBatch) -> Float[Tensor, " pair"]:
     The row space of B A is that of A, and A moves little in training, so two runs that started
     from one random A still have most of their row space in common.
     """
-    ranks = torch.minimum((batch.sigma_a > 0).sum(1), (batch.sigma_b > 0).sum(1))
-    return (batch.right.square().sum((1, 2)) / ranks).clamp(max=1)
+    return batch.row_space.clamp(max=1)
 
 
-def off_subspace(
-    batch: PairBatch, side: Literal["left", "right", "joint"], *, reverse: bool = False
-) -> Float[Tensor, " pair"]:
+def off_subspace(batch: PairBatch, side: Space, *, reverse: bool = False) -> Float[Tensor, " pair"]:
     """Share of ||b||^2 outside the top-k singular subspaces of a; `reverse` swaps a and b.
 
     left 1 - ||U_a,k' b||^2/||b||^2, right 1 - ||b V_a,k||^2/||b||^2,
     joint 1 - ||U_a,k' b V_a,k||^2/||b||^2.
     """
-    sigma = batch.sigma_a if reverse else batch.sigma_b
-    left = (batch.left.mT if reverse else batch.left)[:, : batch.k]
-    right = (batch.right.mT if reverse else batch.right)[:, : batch.k]
-    match side:
-        case "left":
-            inside = (left * sigma[:, None]).square().sum((1, 2))
-        case "right":
-            inside = (right * sigma[:, None]).square().sum((1, 2))
-        case "joint":
-            inside = ((left * sigma[:, None]) @ right.mT).square().sum((1, 2))
-    return (1 - inside / sigma.square().sum(1)).clamp(min=0)
+    energy = batch.energy_a if reverse else batch.energy_b
+    return (1 - batch.inside[side, reverse] / energy).clamp(min=0)
 
 
 def top_vector(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
