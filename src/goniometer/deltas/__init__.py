@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goniometer.deltas.base_model import BaseModel, check_base
+from goniometer.deltas.checkpoint import read_checkpoint
 from goniometer.deltas.companions import Companions
 from goniometer.deltas.delta import (
     Delta,
@@ -23,13 +24,16 @@ from goniometer.deltas.delta import (
 )
 from goniometer.deltas.matrix import SVD, AbstractMatrix, Dense, Difference, LowRank, Sum
 from goniometer.deltas.peft_adapter import read_peft_adapter
-from goniometer.deltas.tensors import StoredTensor
+from goniometer.deltas.tensors import INDEX, SINGLE, StoredTensor
 from goniometer.errors import GoniometerError
 
 NONE_GIVEN = Companions()
 
 FORMATS: dict[str, tuple[str, Callable[[Path, Companions], Delta]]] = {
     "peft": ("adapter_config.json", read_peft_adapter),
+    "checkpoint": (SINGLE, read_checkpoint),
+    "sharded checkpoint": (INDEX, read_checkpoint),
+    "pickled checkpoint": ("pytorch_model.bin", read_checkpoint),  # refused by name
 }
 
 
