@@ -11,7 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from goniometer.geometry.intruders import EPSILON
-from goniometer.geometry.masks import NO_ENTRIES, PRINCIPAL_SHARE, UNCHANGED, Entries
+from goniometer.geometry.masks import (
+    NO_ENTRIES,
+    PRINCIPAL_RANK,
+    PRINCIPAL_SHARE,
+    UNCHANGED,
+    Entries,
+)
 from goniometer.results import BaseNullKind, MeasureInfo, Reading
 
 
@@ -79,87 +85,76 @@ def _info(
 
 _VIEWS = {"fp32": "as float32", "bf16": "after both are rounded to bfloat16"}
 
-BASE_MEASURES: dict[str, BaseMeasure] = (
-    {
-        "relative_norm": BaseMeasure(
-            _info(
-                "Relative norm",
-                "||dW|| / ||W0||, over all the modules of the scope.",
-                "",
-                (0, None),
-            ),
-            _relative_norm,
-            missing="the base is zero here",
-        ),
-        "spectral_shift": BaseMeasure(
-            _info(
-                "Spectral shift",
-                "||s(W1) - s(W0)|| / ||s(W0)|| of all singular values, at most the relative norm; mean "
-                "over modules (arXiv 2511.08567).",
-                "",
-                (0, None),
-            )
-        ),
-        "principal_overlap": BaseMeasure(
-            _info(
-                "Principal overlap",
-                f"Of the weights that change in bfloat16, the share among the {PRINCIPAL_SHARE:.0%} "
-                "largest of the rank-64 approximation of W0 (at small modules a quarter of the shorter "
-                "side); mean over modules (arXiv 2511.08567).",
-                "share",
-            ),
-        ),
-        "storage_noise": BaseMeasure(
-            _info(
-                "Storage noise",
-                "Norm to expect of the rounding of stored weights, over the norm of the update; above "
-                "1 the update is lost in it.",
-                "",
-                (0, None),
-            ),
-            _noise,
-            missing="no update that was read from stored weights",
-        ),
-    }
-    | {
-        f"{kind}_{view}": BaseMeasure(
-            _info(f"{title}, {view}", f"Share of weights with {test}, {how}.", "share"),
-            _share(f"{kind}_{view}"),
-            missing="no weights",
+_ONE: dict[str, BaseMeasure] = {
+    "relative_norm": BaseMeasure(
+        _info("Relative norm", "||dW|| / ||W0|| over the modules of the scope.", "", (0, None)),
+        _relative_norm,
+        missing="the base is zero here",
+    ),
+    "spectral_shift": BaseMeasure(
+        _info(
+            "Spectral shift",
+            "||s(W1) - s(W0)|| / ||s(W0)|| of all singular values, at most the relative norm; "
+            "mean over modules (arXiv 2511.08567).",
+            limits=(0, None),
         )
-        for kind, title, test in (
-            ("unchanged", "Unchanged", f"|w1 - w0| at most {UNCHANGED} max(|w0|, |w1|)"),
-            ("equal", "Equal bits", "w1 = w0"),
-        )
-        for view, how in _VIEWS.items()
-    }
-    | {
-        f"rotation_{side}_{which}": BaseMeasure(
-            _info(
-                f"{which.capitalize()} rotation, {side}",
-                f"{which.capitalize()} principal angle between the top-k {side} singular subspaces of "
-                "W0 and W1; median over modules (arXiv 2511.08567).",
-                "degrees",
-                (0, 90),
-            ),
-            over=statistics.median,
-        )
-        for side in ("left", "right")
-        for which in ("largest", "median")
-    }
-    | {
-        "intruders": BaseMeasure(
-            _info(
-                "Intruders",
-                "How many of the top-k left singular vectors of W1 have a cosine under "
-                f"{EPSILON} to every one of W0; sum over modules (arXiv 2410.21228).",
-                "",
-                (0, None),
-            ),
-            over=math.fsum,
+    ),
+    "principal_overlap": BaseMeasure(
+        _info(
+            "Principal overlap",
+            "Of the weights that change in bfloat16, the share among the "
+            f"{PRINCIPAL_SHARE:.0%} largest of the rank-{PRINCIPAL_RANK} approximation of W0 (at "
+            "small modules a quarter of the shorter side); mean over modules (arXiv 2511.08567).",
+            "share",
         ),
-    }
-)
+    ),
+    "storage_noise": BaseMeasure(
+        _info(
+            "Storage noise",
+            "Norm to expect of the rounding of stored weights, over the norm of the update; "
+            "above 1 the update is lost in it.",
+            limits=(0, None),
+        ),
+        _noise,
+        missing="no update that was read from stored weights",
+    ),
+    "intruders": BaseMeasure(
+        _info(
+            "Intruders",
+            "How many of the top-k left singular vectors of W1 have a cosine under "
+            f"{EPSILON} to every one of W0; sum over modules (arXiv 2410.21228).",
+            limits=(0, None),
+        ),
+        over=math.fsum,
+    ),
+}
+_SHARES = {
+    f"{kind}_{view}": BaseMeasure(
+        _info(f"{title}, {view}", f"Share of weights with {test}, {how}.", "share"),
+        _share(f"{kind}_{view}"),
+        missing="no weights",
+    )
+    for kind, title, test in (
+        ("unchanged", "Unchanged", f"|w1 - w0| at most {UNCHANGED} max(|w0|, |w1|)"),
+        ("equal", "Equal bits", "w1 = w0"),
+    )
+    for view, how in _VIEWS.items()
+}
+_ROTATIONS = {
+    f"rotation_{side}_{which}": BaseMeasure(
+        _info(
+            f"{which.capitalize()} rotation, {side}",
+            f"{which.capitalize()} principal angle between the top-k {side} singular subspaces "
+            "of W0 and W1; median over modules (arXiv 2511.08567).",
+            "degrees",
+            (0, 90),
+        ),
+        over=statistics.median,
+    )
+    for side in ("left", "right")
+    for which in ("largest", "median")
+}
+BASE_MEASURES = _ONE | _SHARES | _ROTATIONS
 
 
 def of_scope(name: str, modules: Sequence[AtModule]) -> Reading:

@@ -31,13 +31,13 @@ class Spectrum:
     S: Float[Tensor, " s"]  # descending, s the shorter side
     U: Float[Tensor, "m k"]
     V: Float[Tensor, "n k"]
-    shorter: Float[Tensor, "s s"]  # all singular vectors of the shorter side
+    shorter: Float[Tensor, "s s"]  # all singular vectors of the shorter side; left if m = n
     rank: int  # numerical, as far as a Gram can tell
 
 
 def spectrum(W: Float[Tensor, "m n"], k: int) -> Spectrum:
     """Decompose a weight in float64, with the top k vectors of both sides (fewer below rank k)."""
-    wide = W.shape[0] < W.shape[1]
+    wide = W.shape[0] <= W.shape[1]  # a square one's shorter side is the left
     gram = W @ W.T if wide else W.T @ W
     values, vectors = torch.linalg.eigh(gram)
     S, shorter = values.flip(0).clamp(min=0).sqrt(), vectors.flip(1)

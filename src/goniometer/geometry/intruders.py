@@ -117,10 +117,9 @@ def _draw(
 ) -> tuple[Float[Tensor, "m k"], Float[Tensor, "n k"]]:
     """Top k singular vectors of diag(S0) + X diag(S) Y' + noise, X and Y random frames."""
     (m, n), s = shape, len(S0)
-    X, Y = (
-        orthonormalise(torch.from_numpy(rng.standard_normal((side, len(update.S)))))[0]
-        for side in shape
-    )
+    X, Y = (torch.from_numpy(rng.standard_normal((side, len(update.S)))) for side in shape)
+    if len(update.S):
+        X, Y = orthonormalise(X)[0], orthonormalise(Y)[0]
     XS = X * update.S
     noise = None
     if update.rest:

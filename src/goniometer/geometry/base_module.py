@@ -1,0 +1,172 @@
+"""Runs at one module of their base: the base's weight is read once, each run's update in turn.
+
+Matrices in flight are float64. What has a shorter side above SIDE or more than ENTRIES entries (a
+vocabulary's embedding) is read by blocks of rows, for what can be counted entry by entry only.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from goniometer.deltas import AbstractMatrix, Delta, Dense, StoredTensor
+from goniometer.deltas.rounding import difference_noise
+from goniometer.geometry.base_measures import AtModule
+from goniometer.geometry.base_spectrum import Spectrum, rotation, spectral_shift, spectrum
+from goniometer.geometry.intruders import (
+    count_intruders,
+    largest_cosines,
+    random_directions,
+    spread,
+)
+from goniometer.geometry.masks import (
+    NO_ENTRIES,
+    Entries,
+    count_entries,
+    overlap,
+    principal_mask,
+    principal_rank,
+)
+from goniometer.results import BaseNullKind, Reading
+from goniometer.seeds import derive
+
+# What a spectrum is computed of: a symmetric eigenproblem of this side takes seconds.
+SIDE, ENTRIES = 4096, 1 << 26
+# Top vectors that are compared, fewer where the shorter side is under three times as many.
+TOP = 10
+# Draws of masks that are independent; they cost next to nothing.
+MASK_DRAWS = 200
+ROTATIONS = tuple(
+    f"rotation_{side}_{which}" for side in ("left", "right") for which in ("largest", "median")
+)
+SPECTRAL = ("spectral_shift", *ROTATIONS, "intruders")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Weight(AbstractMatrix):
+    """A weight of the base as the updates are shaped: a vector is one column."""
+
+    tensor: StoredTensor
+    size: tuple[int, int]
+    factor: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n); rows that the base alone has are left out."""
+        return self.size
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows n"]:
+        """Rows as stored, in float64."""
+        stop = min(stop, self.size[0])
+        return self.factor * self.tensor.rows(start, stop).reshape(stop - start, self.size[1])
+
+    def scaled(self, factor: float) -> "Weight":
+        """Return factor times the matrix."""
+        return replace(self, factor=self.factor * factor)
+
+    def parts(self) -> Iterator[tuple[str, Tensor]]:
+        """Blocks of the file, as stored."""
+        for start, stop in self.blocks():
+            yield f"rows from {start}", self.tensor.stored(start, stop)
+
+
+def at_module(
+    module: str, weight: Weight, deltas: Mapping[str, Delta], seed: int
+) -> Iterator[AtModule]:
+    """Every measure of each run that changes a module; `deltas` are these runs.
+
+    Raises:
+        GoniometerError: a file is not whole, or holds NaN or Inf.
+    """
+    reason = _unaffordable(weight.shape)
+    if reason:
+        unread = {name: Reading(undefined=reason) for name in (*SPECTRAL, "principal_overlap")}
+        for run, delta in deltas.items():
+            update = delta[module]
+            counts = _count(weight, update)
+            yield AtModule(run, module, counts, difference_noise(update), unread)
+        return
+    W0 = weight.dense()
+    k = max(1, min(TOP, min(weight.shape) // 3))
+    before = spectrum(W0, max(k, principal_rank(weight.shape)))
+    for run, delta in deltas.items():
+        rng = np.random.default_rng(derive(seed, "against base", run, module))
+        yield _of_run(run, module, W0, before, delta[module], k, rng)
+
+
+def _unaffordable(shape: tuple[int, int]) -> str | None:
+    m, n = shape
+    if min(shape) == 1:
+        return "a vector has no singular subspaces"
+    if min(shape) > SIDE or m * n > ENTRIES:
+        return f"too large for a whole spectrum: {m} x {n}"
+    return None
+
+
+def _of_run(
+    run: str,
+    module: str,
+    W0: Float[Tensor, "m n"],
+    before: Spectrum,
+    update: AbstractMatrix,
+    k: int,
+    rng: np.random.Generator,
+) -> AtModule:
+    dW = update.dense()
+    entries = _count(Dense(W0), Dense(dW))
+    readings: dict[str, Reading] = {}
+    nulls: dict[str, dict[BaseNullKind, Float[Tensor, " draw"]]] = {}
+    r = principal_rank((W0.shape[0], W0.shape[1]))
+    mask = principal_mask(before.U[:, :r], before.S[:r], before.V[:, :r]) if entries.base else None
+    shared = None if mask is None else overlap(mask, W0, dW, draws=MASK_DRAWS, rng=rng)
+    if shared is None:
+        reason = "no weight changes in bfloat16" if entries.base else "the base is zero here"
+        readings["principal_overlap"] = Reading(undefined=reason)
+    else:
+        readings["principal_overlap"] = Reading(value=shared.value)
+        nulls["principal_overlap"] = {
+            "independent": shared.independent, "shuffled": shared.shuffled
+        }  # fmt: skip
+    after = spectrum(W0 + dW, k) if entries.base else before
+    if min(before.rank, after.rank) < k:
+        reason = f"numerical rank below k = {k}"
+        readings |= {name: Reading(undefined=reason) for name in SPECTRAL}
+    else:
+        readings |= _spectral(W0, before, after, k)
+        if entries.update:
+            nulls |= _spectral_nulls(before, W0, update, k, rng)
+    return AtModule(run, module, entries, difference_noise(update), readings, nulls)
+
+
+def _count(weight: AbstractMatrix, update: AbstractMatrix) -> Entries:
+    ranges = weight.blocks()
+    return sum((count_entries(weight.rows(*r), update.rows(*r)) for r in ranges), NO_ENTRIES)
+
+
+def _spectral(
+    W0: Float[Tensor, "m n"], before: Spectrum, after: Spectrum, k: int
+) -> dict[str, Reading]:
+    values = {"spectral_shift": spectral_shift(before.S, after.S)}
+    angles = (*rotation(before.U[:, :k], after.U), *rotation(before.V[:, :k], after.V))
+    values |= dict(zip(ROTATIONS, angles, strict=True))
+    values["intruders"] = count_intruders(largest_cosines(before, W0, after.U))
+    return {name: Reading(value=value) for name, value in values.items()}
+
+
+def _spectral_nulls(
+    before: Spectrum,
+    W0: Float[Tensor, "m n"],
+    update: AbstractMatrix,
+    k: int,
+    rng: np.random.Generator,
+) -> dict[str, dict[BaseNullKind, Float[Tensor, " draw"]]]:
+    shape = (W0.shape[0], W0.shape[1])
+    drawn = random_directions(before.S, shape, spread(update), k, rng)
+    angles = torch.cat([drawn.left, drawn.right], dim=1).unbind(1)
+    columns = {"intruders": drawn.intruders, **dict(zip(ROTATIONS, angles, strict=True))}
+    return {name: {"random directions": draws} for name, draws in columns.items()}
