@@ -3,7 +3,8 @@
 The public surface is lazy (PEP 562): `import goniometer` does not import torch.
 
     import goniometer
-    results = goniometer.compare(["adapters/a", "adapters/b"])
+    compared = goniometer.compare(["adapters/a", "adapters/b"])
+    compared.pair("a", "b").scopes["union"].readings["cosine"].value
 """
 
 from importlib import import_module
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from goniometer.errors import GoniometerError
 
 if TYPE_CHECKING:
-    from goniometer.comparison import compare
     from goniometer.config import Study, read_study
+    from goniometer.library import Compared, compare, read_compared
     from goniometer.pipeline import run_study
     from goniometer.results import Results, read_results
 
 _HOMES = {
-    "compare": "goniometer.comparison",
+    "Compared": "goniometer.library",
+    "compare": "goniometer.library",
+    "read_compared": "goniometer.library",
     "Study": "goniometer.config",
     "read_study": "goniometer.config",
     "run_study": "goniometer.pipeline",
@@ -27,10 +30,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Compared",
     "GoniometerError",
     "Results",
     "Study",
     "compare",
+    "read_compared",
     "read_results",
     "read_study",
     "run_study",

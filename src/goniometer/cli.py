@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,7 +29,7 @@ RunFolder = Annotated[
 
 
 @app.command(no_args_is_help=True)
-def compare(
+def compare(  # noqa: PLR0913, PLR0917 (an option each)
     runs: Annotated[
         list[str],
         typer.Argument(
@@ -57,6 +57,20 @@ def compare(
     ] = None,
     draws: Annotated[int, typer.Option(min=100, help="Simulations for each null.")] = 200,
     seed: Seed = 0,
+    over: Annotated[
+        Literal["steps"] | None,
+        typer.Option(
+            help="Read the checkpoints of one run as a trajectory: RUN is a folder with "
+            "checkpoint-N in it (each of several is its own), or the checkpoints are listed."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A gate, such as 'cosine<0.9', 'a,b:projection.q_proj:cosine<0.9', 'norm>5' or "
+            "'verdict=same update'; may be repeated. Undefined readings trip it."
+        ),
+    ] = None,
 ) -> None:
     """Compare fine-tunes of one base by their weights. No training, no model, no GPU.
 
@@ -67,12 +81,33 @@ def compare(
     goniometer compare sft=runs/1/final dpo=runs/2/final -o report
 
     goniometer compare seed1 seed2 --origin stage1
+
+    goniometer compare new released --fail-on 'cosine<0.9'
+
+    goniometer compare --over steps runs/1
+
+    [bold]Written into the folder of --out[/bold]
+
+    report.html, summary.md, figures/: to read
+
+    results.json: everything; [dim]goniometer schema[/dim] prints its JSON Schema
+
+    pairs.csv, runs.csv; over steps also steps.csv, rank_one.csv: tidy tables
+
+    modules.parquet: every reading of every module
+
+    [bold]Exit codes[/bold]
+
+    0 done, 1 a gate tripped (the report is written), 2 bad input, 130 interrupted
     """
     from goniometer.console import compared
+    from goniometer.library import Options
     from goniometer.store import check_replaceable
 
     check_replaceable(out)
-    compared(runs, out, origin=origin, base=base, initial=initial, k=k, draws=draws, seed=seed)
+    options = Options(origin, base, initial, k, draws, seed, over)
+    if not compared(runs, out, options, fail_on or []):
+        raise typer.Exit(1)
 
 
 @app.command(no_args_is_help=True)
@@ -135,6 +170,20 @@ def report(
     from goniometer.results import read_results
 
     typer.echo(build(read_results(folder / "results.json"), folder))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of results.json, which names its version.
+
+    [bold]Example[/bold]
+
+    goniometer schema > results.schema.json
+    """
+    from importlib.resources import files
+
+    shipped = files("goniometer").joinpath("results.schema.json")
+    typer.echo(shipped.read_text(encoding="utf-8"), nl=False)
 
 
 def _study(study_file: Path, out: Path | None, until: str) -> None:

@@ -1,9 +1,8 @@
 """`compare`: folders in, one report folder out. No training, no model."""
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +10,7 @@ from statistics import fmean
 from typing import Literal, final
 
 from goniometer.deltas import Delta, read
-from goniometer.deltas.hub import companions, locate
+from goniometer.deltas.hub import locate
 from goniometer.errors import GoniometerError
 from goniometer.geometry import MEASURES, SPECTRA
 from goniometer.geometry.null_table import add_nulls
@@ -27,8 +26,9 @@ from goniometer.results import (
     Results,
     to_json,
 )
-from goniometer.statistics import REPEAT, sameness, seed_floor
+from goniometer.statistics import REPEAT, STEPS, sameness, seed_floor
 from goniometer.store import write_folder
+from goniometer.tidy import write_tables
 
 FloorKind = Literal["same init, other order", "other init, same order"]
 # Independent row spaces overlap by r / n; those of one random A stay near 1 in training.
@@ -36,13 +36,13 @@ SHARED_START = 0.5
 VERSIONED = ("goniometer", "torch", "numpy", "safetensors")
 
 
-def name_runs(arguments: Sequence[str]) -> dict[str, str]:
+def name_runs(arguments: Sequence[str], fewest: int = 2) -> dict[str, str]:
     """Name each run: `NAME=RUN` as it says, else by its folder; equal names get their parents'.
 
     Raises:
-        GoniometerError: fewer than two runs, or one name for two of them.
+        GoniometerError: fewer than `fewest` runs, or one name for two of them.
     """
-    if len(arguments) < 2:
+    if len(arguments) < fewest:
         raise GoniometerError("nothing to compare", found=f"{len(arguments)} run", expected="two")
     split = [_split_name(argument) for argument in arguments]
     parts = [Path(run).resolve().parts for _, run in split]
@@ -71,18 +71,18 @@ def _split_name(argument: str) -> tuple[str, str]:
 
 
 def read_runs(
-    runs: Sequence[str],
+    runs: Mapping[str, str],
     origin: str | None = None,
     read_one: Callable[[Path], Delta] = read,
 ) -> dict[str, Delta]:
-    """Read the update of each run, with the common origin subtracted where there is one.
+    """Read the update of each run by name, less the common origin where there is one.
 
     Runs and origin are folders or Hub ids.
 
     Raises:
         GoniometerError: as `locate` or the format's reader says.
     """
-    deltas = {name: _read_located(run, read_one) for name, run in name_runs(runs).items()}
+    deltas = {name: _read_located(run, read_one) for name, run in runs.items()}
     if origin is None:
         return deltas
     start = _read_located(origin, read_one)
@@ -114,17 +114,26 @@ def compare_deltas(
     seed: int = 0,
     origin: str | None = None,
     replicates: Replicates | None = None,
+    of_one_run: Sequence[Collection[str]] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Comparison, Readings]:
-    """Read all pairs, set the nulls beside them, and say of each pair what may be said."""
+    """Read all pairs, set the nulls beside them, and say of each pair what may be said.
+
+    `of_one_run` groups names that are checkpoints of one run: their pairs are not judged.
+    """
     readings = read_pairs(deltas, k=k, advance=advance)
     pairs, nulls = add_nulls(readings, draws=draws, seed=seed)
     floors = _floors(pairs, replicates)
     by_names = {(pair.a, pair.b): pair for pair in pairs}
-    judged = [
-        pair.model_copy(update={"verdict": _verdict(pair, by_names, nulls, floors, replicates)})
-        for pair in pairs
-    ]
+    groups = [frozenset(names) for names in of_one_run]
+
+    def verdict(pair: PairReadings) -> str:
+        if pair.state == "comparable" and _within_one(pair, groups):
+            return STEPS
+        return _verdict(pair, by_names, nulls, floors, replicates)
+
+    judged = [pair.model_copy(update={"verdict": verdict(pair)}) for pair in pairs]
+    apart = [pair for pair in pairs if not _within_one(pair, groups)]
     comparison = Comparison(
         k=readings.k,
         origin=origin,
@@ -137,9 +146,13 @@ def compare_deltas(
         pairs=tuple(judged),
         nulls=nulls,
         floors=floors,
-        warnings=(*_warnings(readings), *_shared_starts(pairs, replicates)),
+        warnings=(*_warnings(readings), *_shared_starts(apart, replicates)),
     )
     return comparison, readings
+
+
+def _within_one(pair: PairReadings, groups: Sequence[frozenset[str]]) -> bool:
+    return any({pair.a, pair.b} <= names for names in groups)
 
 
 def _floors(pairs: Sequence[PairReadings], replicates: Replicates | None) -> tuple[Floor, ...]:
@@ -215,26 +228,6 @@ def _strictest(floors: Sequence[Floor], kind: FloorKind) -> Floor | None:
     return max(of_kind, key=lambda floor: floor.bound, default=None)
 
 
-def compare(
-    runs: Sequence[str],
-    *,
-    origin: str | None = None,
-    base: str | None = None,
-    initial: str | None = None,
-    k: int | None = None,
-    draws: int = 200,
-) -> Results:
-    """Compare some fine-tunes, as `goniometer compare` does; nothing is written.
-
-    Runs, origin, base and initial adapter are folders or Hub ids (`owner/name@revision`).
-
-    Raises:
-        GoniometerError: as the readers say, shapes that show different bases, or k too large.
-    """
-    read_one = partial(read, companions=companions(base, initial))
-    return compared(read_runs(runs, origin, read_one), origin=origin, k=k, draws=draws)[0]
-
-
 def compared(
     deltas: Mapping[str, Delta],
     *,
@@ -242,22 +235,24 @@ def compared(
     k: int | None = None,
     draws: int = 200,
     seed: int = 0,
+    of_one_run: Sequence[Collection[str]] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Results, Readings]:
     """Compare updates of which no seed floor is known."""
     comparison, readings = compare_deltas(
-        deltas, k=k, draws=draws, seed=seed, origin=origin, advance=advance
+        deltas, k=k, draws=draws, seed=seed, origin=origin, of_one_run=of_one_run, advance=advance
     )
     title = f"{len(deltas)} fine-tunes compared"
     return Results(title=title, versions=versions(VERSIONED), comparison=comparison), readings
 
 
 def write(results: Results, readings: Readings, folder: Path) -> Path:
-    """Write results.json, modules.parquet and the report; return the path of report.html."""
+    """Write results.json, the tables and the report; return the path of report.html."""
 
     def make(partial: Path) -> None:
         (partial / "results.json").write_text(to_json(results))
         write_modules(readings, partial / "modules.parquet")
+        write_tables(results, partial)
         build(results, partial)
 
     write_folder(folder, make, {"stage": "compare", "schema_version": results.schema_version})

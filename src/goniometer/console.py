@@ -1,29 +1,20 @@
 """What a person sees in the terminal: progress on stderr, one table on stdout."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from goniometer.config import Study
-from goniometer.results import Band, Comparison, NullKind, Reading
+from goniometer.progress import bars
+from goniometer.results import Band, Comparison, NullKind, Reading, Trajectory
 
 if TYPE_CHECKING:
-    from goniometer.deltas import Delta
+    from goniometer.library import Options
 
 # Measures in the terminal's table of pairs, with their headings and digits.
 SHOWN = {
@@ -39,91 +30,32 @@ SHOWN = {
 PIPED_WIDTH = 200
 
 
-@final
-@dataclass(frozen=True)
-class Bars:
-    """Progress bars on stderr; without a terminal, one line a task as it ends."""
-
-    progress: Progress
-
-    @contextmanager
-    def task(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Show a task; the value is a function that advances it."""
-        task = self.progress.add_task(title, total=total)
-        started = time.monotonic()
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            # How many rollouts it takes is known when enough prompts are mixed, not before.
-            expected = None if total is None else max(total, done)
-            self.progress.update(task, completed=done, total=expected)
-
-        yield advance
-        self.progress.remove_task(task)
-        seconds = time.monotonic() - started
-        self.progress.console.print(f"{title} [dim]{seconds:.1f} s[/dim]", highlight=False)
-
-
-@contextmanager
-def bars() -> Iterator[Bars]:
-    """Open the progress display."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bars(progress)
-
-
 def stdout() -> Console:
     """Return the console for results: wide where there is no terminal to fit."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPED_WIDTH)
 
 
-def compared(
-    runs: Sequence[str],
-    out: Path,
-    *,
-    origin: str | None,
-    base: str | None,
-    initial: str | None,
-    k: int | None,
-    draws: int,
-    seed: int,
-) -> None:
-    """Run `compare`, write its folder and print its table."""
-    from goniometer import comparison, deltas
-    from goniometer.deltas.hub import companions
+def compared(runs: Sequence[str], out: Path, options: "Options", fail_on: Sequence[str]) -> bool:
+    """Run `compare`, write its folder, print its tables; return whether no gate tripped."""
+    from goniometer import gates
+    from goniometer.geometry import MEASURES, SPECTRA
+    from goniometer.library import compare_with
 
-    with_runs = companions(base, initial)
+    conditions = [gates.parse(text, MEASURES, SPECTRA) for text in fail_on]
     with bars() as shown:
-        with shown.task("read adapters", len(runs) + (origin is not None)) as advance:
-
-            def read_one(path: Path) -> "Delta":
-                delta = deltas.read(path, with_runs)
-                if with_runs.base is not None:
-                    deltas.check_base(delta, with_runs.base)
-                advance(1)
-                return delta
-
-            found = comparison.read_runs(runs, origin, read_one)
-        modules = len({module for delta in found.values() for module in delta})
-        with shown.task("compare modules", modules) as advance:
-            results, readings = comparison.compared(
-                found, origin=origin, k=k, draws=draws, seed=seed, advance=advance
-            )
+        found = compare_with(runs, options, shown)
         with shown.task("write report", None):
-            page = comparison.write(results, readings, out)
+            page = found.save(out)
     console = stdout()
-    print_comparison(results.comparison, console)
+    comparison = found.results.comparison
+    print_trajectories(found.results.trajectories, console)
+    print_comparison(comparison, console)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    trips = [line for gate in conditions for line in gates.trips(gate, comparison)]
+    for line in trips:
+        sys.stderr.write(f"goniometer: gate tripped: {line}\n")
+    return not trips
 
 
 def studied(settings: Study, out: Path, until: str) -> None:
@@ -137,6 +69,36 @@ def studied(settings: Study, out: Path, until: str) -> None:
     if until == "report":
         print_study(read_results(page.parent / "results.json"), stdout())
     stdout().print(f"{until}: {page}", soft_wrap=True, highlight=False)
+
+
+def print_trajectories(trajectories: Sequence[Trajectory], console: Console) -> None:
+    """Print each run's checkpoints, then the rank-1 shares; nulls are of independent increments."""
+    heads = [*("step", "norm", "null", "cosine to final", "null", "angle left", "right")]
+    heads += ["increment", "cosine with the one before"]
+    for one in trajectories:
+        title = f"{one.name} over steps; null: independent increments; median angles in degrees"
+        table = _table(title, [], heads)
+        for step in one.steps:
+            table.add_row(
+                str(step.step),
+                f"{step.norm:.4f}",
+                f"{step.norm_null:.4f}",
+                _number(step.cosine_to_final, 4),
+                _number(step.cosine_to_final_null, 4),
+                _number(step.angle_left, 1),
+                _number(step.angle_right, 1),
+                f"{step.increment:.4f}",
+                _number(step.cosine_of_increments, 4),
+            )
+        console.print(table)
+    if trajectories:
+        heads = ["of totals", "null", "of increments", "null"]
+        table = _table("rank-1 share of the trajectory, all modules", ["run"], heads)
+        for one in trajectories:
+            share = one.rank_one["union"]
+            four = (share.totals, share.totals_null, share.increments, share.increments_null)
+            table.add_row(one.name, *(_number(reading, 4) for reading in four))
+        console.print(table)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

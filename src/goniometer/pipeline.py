@@ -18,6 +18,7 @@ from goniometer.config import Study
 from goniometer.engine import run_local
 from goniometer.model import load
 from goniometer.plan import CellPlan, Plan, make_plan
+from goniometer.progress import Shown
 from goniometer.results import Accuracy, Cell, Comparison, Results, StudyResults
 from goniometer.stages import (
     BASE,
@@ -25,7 +26,6 @@ from goniometer.stages import (
     Evaluated,
     Run,
     Sampled,
-    Shown,
     evaluate_all,
     get_rollouts,
     reference_columns,

@@ -3,10 +3,9 @@
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from goniometer import comparison, deltas
 from goniometer.behaviour.evaluate import HeldOut, Scores, evaluate, held_out
@@ -15,6 +14,7 @@ from goniometer.config import Study
 from goniometer.deltas import Delta
 from goniometer.model import LanguageModel, load
 from goniometer.plan import CellPlan, Plan
+from goniometer.progress import Shown
 from goniometer.results import RolloutReport
 from goniometer.rollouts import RolloutSet, sources
 from goniometer.rollouts.given import divide
@@ -27,14 +27,6 @@ from goniometer.training.columns import Columns, precompute, read_columns, write
 
 BASE = "base"
 VERSIONED = (*comparison.VERSIONED, "transformers", "peft", "accelerate")
-
-
-class Shown(Protocol):
-    """Something that can show the progress of a task."""
-
-    def task(self, title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a task; the value is a function that advances it."""
-        ...
 
 
 @final

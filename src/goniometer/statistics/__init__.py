@@ -12,7 +12,7 @@ equivalence, both at LEVEL. Not significant is never read as equivalent.
 
 from goniometer.statistics.compare import LEVEL, compare_all, holm, paired
 from goniometer.statistics.counts import Counts, mcnemar_exact, mcnemar_mid_p
-from goniometer.statistics.floor import REPEAT, SAMENESS, floor_low, sameness, seed_floor
+from goniometer.statistics.floor import REPEAT, SAMENESS, STEPS, floor_low, sameness, seed_floor
 from goniometer.statistics.proportion import accuracy, wilson_interval
 from goniometer.statistics.tango import equivalence_p, smallest_margin, tango_interval
 
@@ -20,6 +20,7 @@ __all__ = [
     "LEVEL",
     "REPEAT",
     "SAMENESS",
+    "STEPS",
     "Counts",
     "accuracy",
     "compare_all",

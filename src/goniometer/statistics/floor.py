@@ -24,12 +24,14 @@ from goniometer.results import Band, Floor, NullKind, Reading
 MINIMUM_RUNS = 3
 PROVISIONAL = " (provisional: fewer than 3 replicates)"
 REPEAT = "a repeat: the floor is made of it"
+STEPS = "steps of one run"
 
 # Every verdict that `sameness` gives, and when.
 SAMENESS: dict[str, str] = {
     "identical": "the same numbers, to rounding",
     "zero delta": "one of the two changed nothing",
     REPEAT: "two runs of one arm that differ in one seed",
+    STEPS: "two checkpoints of one run: not judged",
     "not comparable": "no module in common, or no cosine",
     "same update": "cosine not below the floor of another data order, and above the nulls",
     "same update up to its init": "the same, against the floor of another initialisation",

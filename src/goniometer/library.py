@@ -1,0 +1,247 @@
+"""What `compare` gives in Python, and how the command comes by it: one value, one way."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, final
+
+from goniometer.errors import GoniometerError
+from goniometer.progress import Shown, Silent, bars
+from goniometer.results import PairReadings, Results, RunReadings, Scope, read_results
+from goniometer.tidy import tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from goniometer.deltas import Companions, Delta
+    from goniometer.geometry.readings import Readings
+    from goniometer.steps import Checkpoints
+
+Runs = Sequence[str | Path] | Mapping[str, str | Path]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """How to compare; the fields are the command's options."""
+
+    origin: str | None = None
+    base: str | None = None
+    initial: str | None = None
+    k: int | None = None
+    draws: int = 200
+    seed: int = 0
+    over: Literal["steps"] | None = None
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """Fine-tunes compared: `results` is what results.json holds."""
+
+    results: Results
+    readings: "Readings | None" = field(default=None, compare=False)
+
+    @property
+    def runs(self) -> tuple[RunReadings, ...]:
+        """Each run alone."""
+        return self.results.comparison.runs
+
+    @property
+    def pairs(self) -> tuple[PairReadings, ...]:
+        """All pairs of runs."""
+        return self.results.comparison.pairs
+
+    def pair(self, a: str, b: str) -> PairReadings:
+        """Two runs, whichever way round: directional measures are of b as seen from a.
+
+        Raises:
+            GoniometerError: no such run, or one run twice.
+        """
+        names = [run.name for run in self.runs]
+        for name in (a, b):
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                raise GoniometerError(
+                    "no such run", found=repr(name), expected=f"one of {', '.join(names)}",
+                    fix=f"did you mean {near[0]!r}?" if near else None,
+                )  # fmt: skip
+        if a == b:
+            raise GoniometerError("a pair is two runs", found=f"{a!r} twice")
+        found = next(pair for pair in self.pairs if {pair.a, pair.b} == {a, b})
+        return found if found.a == a else turned(found)
+
+    def to_pandas(
+        self, table: Literal["pairs", "runs", "steps", "rank_one"] = "pairs"
+    ) -> "pd.DataFrame":
+        """One row a pair and scope, run and scope, or checkpoint; measures are columns.
+
+        What is undefined is NaN, and the column `undefined` says why.
+
+        Raises:
+            GoniometerError: no such table.
+        """
+        return tidy(self.results, table).to_pandas()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the folder that `goniometer compare` writes; return the path of report.html.
+
+        Raises:
+            GoniometerError: the folder is not ours to replace, or this value was read from one.
+        """
+        from goniometer.comparison import write
+
+        if self.readings is None:
+            raise GoniometerError(
+                "the readings of single modules are not in results.json",
+                fix="copy the folder that it was read from",
+            )
+        return write(self.results, self.readings, Path(folder))
+
+    def __repr__(self) -> str:
+        """The answer in a line."""
+        from goniometer.report import answer
+
+        return f"<{len(self.runs)} runs, {len(self.pairs)} pairs: {answer(self.results)}>"
+
+    def _repr_html_(self) -> str:
+        from goniometer.report.notebook import view
+
+        return view(self.results)
+
+
+def turned(pair: PairReadings) -> PairReadings:
+    """The same pair the other way round."""
+    return pair.model_copy(
+        update={
+            "a": pair.b,
+            "b": pair.a,
+            "only_a": pair.only_b,
+            "only_b": pair.only_a,
+            "scopes": {name: _turned_scope(scope) for name, scope in pair.scopes.items()},
+        }
+    )
+
+
+def _turned_scope(scope: Scope) -> Scope:
+    from goniometer.gates import reversed_name
+
+    readings = {
+        name: scope.readings[reversed_name(name, scope.readings)] for name in scope.readings
+    }
+    return scope.model_copy(update={"readings": readings})
+
+
+def compare(  # noqa: PLR0913 (the command has as many)
+    runs: Runs,
+    *,
+    origin: str | Path | None = None,
+    base: str | Path | None = None,
+    initial: str | Path | None = None,
+    k: int | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    over: Literal["steps"] | None = None,
+    progress: bool = False,
+) -> Compared:
+    """Compare some fine-tunes, as `goniometer compare` does; nothing is written or printed.
+
+    Args:
+        runs: folders or Hub ids (`owner/name@revision`), `NAME=RUN` names one; or by name.
+        origin: a common starting adapter, subtracted from each run.
+        base: the base model, which checkpoints and some adapters are read against.
+        initial: the adapter that PiSSA and its like started from.
+        k: size of the top-k subspaces; max(1, min(10, r // 3)) if absent.
+        draws: simulations for each null.
+        seed: of the nulls.
+        over: "steps" reads the checkpoints of each run as a trajectory.
+        progress: show bars on stderr.
+
+    Raises:
+        GoniometerError: as the readers say, shapes that show different bases, or k too large.
+    """
+    origin, base, initial = (None if x is None else str(x) for x in (origin, base, initial))
+    options = Options(origin, base, initial, k, draws, seed, over)
+    with bars() if progress else nullcontext(Silent()) as shown:
+        return compare_with(runs, options, shown)
+
+
+def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
+    """As `compare`, with the options as a value and the progress shown somewhere."""
+    from goniometer.comparison import compared, read_runs
+    from goniometer.deltas.hub import companions
+    from goniometer.steps import Checkpoints, find_checkpoints
+
+    named = _named(runs, fewest=2 if options.over is None else 1)
+    found = Checkpoints({}) if options.over is None else find_checkpoints(named)
+    sources = found.sources or named
+    origin = options.origin
+    given = companions(options.base, options.initial)
+    with shown.task("read runs", len(sources) + (origin is not None)) as advance:
+
+        def read_one(path: Path) -> "Delta":
+            delta = _read(path, given)
+            advance(1)
+            return delta
+
+        deltas = read_runs(sources, origin, read_one)
+    modules = len({module for delta in deltas.values() for module in delta})
+    with shown.task("compare modules", modules) as advance:
+        results, readings = compared(
+            deltas,
+            origin=origin,
+            k=options.k,
+            draws=options.draws,
+            seed=options.seed,
+            of_one_run=[tuple(steps) for steps in found.of.values()],
+            advance=advance,
+        )
+    return Compared(_with_trajectories(results, found), readings)
+
+
+def read_compared(folder: str | Path) -> Compared:
+    """Read what was saved, from a folder's results.json.
+
+    Raises:
+        GoniometerError: no such file, or of another schema version.
+    """
+    return Compared(read_results(Path(folder) / "results.json"))
+
+
+def _named(runs: Runs, fewest: int) -> dict[str, str]:
+    from goniometer.comparison import name_runs
+
+    if not isinstance(runs, Mapping):
+        return name_runs([str(run) for run in runs], fewest)
+    if len(runs) < fewest:
+        raise GoniometerError("nothing to compare", found=f"{len(runs)} run", expected="two")
+    return {name: str(run) for name, run in runs.items()}
+
+
+def _read(path: Path, given: "Companions") -> "Delta":
+    from goniometer.deltas import check_base, read
+
+    delta = read(path, given)
+    if given.base is not None:
+        check_base(delta, given.base)
+    return delta
+
+
+def _with_trajectories(results: Results, found: "Checkpoints") -> Results:
+    from goniometer.trajectory import trajectory
+
+    if not found.of:
+        return results
+    comparison = results.comparison
+    trajectories = tuple(trajectory(run, found.steps(run), comparison) for run in found.of)
+    title = f"{len(found.sources)} checkpoints of {len(found.of)} run"
+    warned = comparison.model_copy(update={"warnings": (*found.warnings, *comparison.warnings)})
+    return results.model_copy(
+        update={
+            "title": title + ("s" if len(found.of) > 1 else ""),
+            "comparison": warned,
+            "trajectories": trajectories,
+        }
+    )
