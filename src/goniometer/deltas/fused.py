@@ -56,7 +56,7 @@ def _heads(config: Config) -> int:
 def _key_heads(config: Config) -> int:
     nested = config.get("attn_config")
     where = {**config, **(nested if isinstance(nested, Mapping) else {})}
-    names = ("num_key_value_heads", "num_kv_heads", "kv_n_heads", "multi_query_group_num")
+    names = ("num_key_value_heads", "num_kv_heads", "kv_n_heads")
     return _size(where, *names)
 
 
@@ -91,7 +91,7 @@ def _thirds(config: Config, module: str, m: int) -> dict[str, Rows]:
 
 
 def _grouped(config: Config, module: str, m: int) -> dict[str, Rows]:
-    """Phi-3, DBRX, ChatGLM: all heads of q over the fewer of k over those of v."""
+    """Phi-3, DBRX: all heads of q over the fewer of k over those of v."""
     heads, key_heads = _heads(config), _key_heads(config)
     head = m // (heads + 2 * key_heads)
     return _stacked({"q": heads * head, "k": key_heads * head, "v": key_heads * head})
@@ -138,7 +138,6 @@ _LAYOUTS: dict[tuple[str, str], Callable[[Config, str, int], dict[str, Rows]]] =
     ("phi3", "qkv_proj"): _grouped,
     ("phi4_multimodal", "qkv_proj"): _grouped,
     ("dbrx", "Wqkv"): _grouped,
-    ("chatglm", "query_key_value"): _grouped,
     ("gpt_bigcode", "c_attn"): _bigcode,
     ("gpt_neox", "query_key_value"): _by_head,
     ("gpt_neox_japanese", "query_key_value"): _by_head,
