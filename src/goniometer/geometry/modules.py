@@ -1,7 +1,6 @@
 """Read every module of a set of updates: each once, many at a time, in threads of their own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import final
@@ -16,6 +15,7 @@ from goniometer.geometry import MEASURES
 from goniometer.geometry.base import PairBatch
 from goniometer.geometry.dense_pairs import dense_pair_batch, tops
 from goniometer.geometry.pairs import ModulePairs, decompose, pair_batch, pair_indices
+from goniometer.geometry.threads import side_by_side
 
 # Factors of this many bytes are stacked in float64 at a time, by each thread.
 CHUNK_BYTES = 1 << 26
@@ -56,28 +56,13 @@ def read_modules(
             found[name] = module, [None if x is None else digest(x) for x in row]
         advance(len(chunk))
 
-    threads = torch.get_num_threads()
-    _side_by_side(read, list(_chunks(low_rank, runs)), threads)
-    _side_by_side(read, [[name] for name in dense], min(threads, DENSE_THREADS))
+    side_by_side(read, list(_chunks(low_rank, runs)))
+    side_by_side(read, [[name] for name in dense], most=DENSE_THREADS)
     digests = tuple(
         {name: value for name in names if (value := found[name][1][run]) is not None}
         for run in range(len(runs))
     )
     return Pass(tuple(found[name][0] for name in names), digests)
-
-
-def _side_by_side(
-    read: Callable[[Sequence[str]], None], chunks: Sequence[Sequence[str]], threads: int
-) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        # A new thread starts with the default number of threads of its own.
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for _ in pool.map(read, chunks):
-                pass
-    finally:
-        torch.set_num_threads(before)
 
 
 def _chunks(names: Sequence[str], runs: Sequence[Delta]) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations, product
 from typing import final
 
 import numpy as np
@@ -13,9 +14,9 @@ from torch import Tensor
 from goniometer.geometry import MEASURES
 from goniometer.geometry.modules import of_vectors
 from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
-from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, band
+from goniometer.geometry.threads import side_by_side
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
 
@@ -36,6 +37,7 @@ class Rank:
 
 
 Ranks = tuple[tuple[Rank, Rank], ...]
+Pool = Mapping[str, Float[Tensor, " draw"]]
 
 
 def add_nulls(
@@ -48,22 +50,21 @@ def add_nulls(
     """
     groups: dict[Ranks, str] = {}
     tables: dict[str, NullTable] = {}
+    of_run = [
+        tuple(Rank(m.nominal_ranks[run], m.low_rank[run]) for m in readings.modules)
+        for run in range(len(readings.names))
+    ]
     pairs = []
-    for pair in readings.pairs:
+    for pair, (i, j) in zip(readings.pairs, combinations(range(len(of_run)), 2), strict=True):
         if pair.state in ("zero delta", "no common module"):
             pairs.append(pair)
             continue
-        i, j = readings.names.index(pair.a), readings.names.index(pair.b)
-        ranks: Ranks = tuple((_rank(m, i), _rank(m, j)) for m in readings.modules)
+        ranks: Ranks = tuple(zip(of_run[i], of_run[j], strict=True))
         if ranks not in groups:
             groups[ranks] = _label(ranks, len(groups))
             tables[groups[ranks]] = _table(ranks, readings, draws, seed)
         pairs.append(pair.model_copy(update={"null_group": groups[ranks]}))
     return tuple(pairs), tables
-
-
-def _rank(module: ModulePairs, run: int) -> Rank:
-    return Rank(module.nominal_ranks[run], module.low_rank[run])
 
 
 def _label(ranks: Ranks, count: int) -> str:
@@ -81,10 +82,12 @@ def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable
     union = [m for m, pair in enumerate(ranks) if any(rank.nominal for rank in pair)]
     common = [m for m, pair in enumerate(ranks) if all(rank.nominal for rank in pair)]
     scopes = {"union": union, "intersection": common, **readings.scopes}
-    for kind in KINDS:
-        if kind == "shared_A0" and not all(_may_share(ranks[m]) for m in common):
-            continue
-        columns = _columns(kind, ranks, readings, union, draws, seed)
+    kinds = [
+        kind for kind in KINDS if kind != "shared_A0" or all(_may_share(ranks[m]) for m in common)
+    ]
+    pools = _pools(kinds, ranks, readings, common, draws, seed)
+    for kind in kinds:
+        columns = _columns(kind, ranks, readings, union, pools[kind], seed)
         for scope, members in scopes.items():
             mine = [union.index(m) for m in members if m in union]
             shared = any(union[m] in common for m in mine)
@@ -94,33 +97,58 @@ def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable
     return table
 
 
+def _pools(
+    kinds: Sequence[NullKind],
+    ranks: Ranks,
+    readings: Readings,
+    common: Sequence[int],
+    draws: int,
+    seed: int,
+) -> dict[NullKind, dict[int, Pool]]:
+    """Draws by kind and position of a module; modules of one shape and rank share one pool."""
+    keys = {m: (readings.modules[m].shape, ranks[m]) for m in common}
+    distinct = list(dict.fromkeys(keys.values()))
+    spectra = {
+        (shape, rank): _mean_spectrum(shape, rank, readings)
+        for shape, pair in distinct
+        for rank in pair
+    }
+    wanted = [
+        (kind, shape, (spectra[shape, pair[0]], spectra[shape, pair[1]]))
+        for kind in kinds
+        for shape, pair in distinct
+    ]
+
+    def drawn(of: tuple[NullKind, tuple[int, int], tuple[Spectrum, Spectrum]]) -> Pool:
+        return _pool(*of, readings.k, POOL * draws, seed)
+
+    found = dict(zip(product(kinds, distinct), side_by_side(drawn, wanted), strict=True))
+    return {kind: {m: found[kind, key] for m, key in keys.items()} for kind in kinds}
+
+
 def _columns(
     kind: NullKind,
     ranks: Ranks,
     readings: Readings,
     modules: Sequence[int],
-    draws: int,
+    pools: Mapping[int, Pool],
     seed: int,
 ) -> Columns:
     """Draws by module; a module of one run only has energy there and no value."""
     shares = (readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)).mean(0)
-    spectra: dict[tuple[tuple[int, int], Rank], Spectrum] = {}
+    size = len(next(iter(pools.values()))["cosine"])
+    draws = size // POOL
     undefined = torch.full((draws,), torch.nan, dtype=torch.float64)
     values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in (*MEASURES, "gap")}
     for position in modules:
-        module, (ra, rb) = readings.modules[position], ranks[position]
         drawn: Mapping[str, Float[Tensor, " draw"]] = {}
-        if ra.nominal and rb.nominal:
-            for rank in (ra, rb):
-                if (module.shape, rank) not in spectra:
-                    spectra[module.shape, rank] = _mean_spectrum(module.shape, rank, readings)
-            both = spectra[module.shape, ra], spectra[module.shape, rb]
-            pool = _pool(kind, module.shape, both, readings.k, POOL * draws, seed)
-            rng = np.random.default_rng(derive(seed, "null order", kind, module.module))
-            chosen = torch.from_numpy(rng.choice(POOL * draws, draws, replace=False))
+        if position in pools:
+            module = readings.modules[position].module
+            rng = np.random.default_rng(derive(seed, "null order", kind, module))
+            chosen = torch.from_numpy(rng.choice(size, draws, replace=False))
             # A pair and the same with b negated are equally likely: no module leans to a side.
             signs = torch.from_numpy(rng.choice((-1.0, 1.0), draws))
-            drawn = {name: column[chosen] for name, column in pool.items()}
+            drawn = {name: column[chosen] for name, column in pools[position].items()}
             drawn |= {name: signs * drawn[name] for name in _SIGNED}
             drawn["gap"] = 2 * (1 - drawn["cosine"])
         for name, column in values.items():
@@ -148,7 +176,8 @@ def _mean_spectrum(shape: tuple[int, int], rank: Rank, readings: Readings) -> Sp
     for module in readings.modules:
         for run in range(len(module.nominal_ranks)):
             energy = float(module.energy[run])
-            if module.shape == shape and _rank(module, run) == rank and energy > 0:
+            mine = Rank(module.nominal_ranks[run], module.low_rank[run])
+            if module.shape == shape and mine == rank and energy > 0:
                 sigma = module.sigma[run][:kept] / energy**0.5
                 found.append(torch.nn.functional.pad(sigma, (0, kept - len(sigma))))
                 whole = whole and bool(module.whole[run])
@@ -169,7 +198,7 @@ def _pool(
     k: int,
     draws: int,
     seed: int,
-) -> Mapping[str, Float[Tensor, " draw"]]:
+) -> Pool:
     pairs = null_pairs(kind, shape, spectra, k, draws, seed)
     return {
         name: measure.of(pairs) if min(shape) > 1 or of_vectors(name) else pairs.gap * torch.nan
