@@ -1,53 +1,29 @@
-"""Time `goniometer compare` on six adapters at Qwen3-4B attention shapes, against the dense route.
+"""Time `goniometer compare` on six adapters at Qwen3-4B attention shapes, against two bounds.
 
-    python bench/compare.py
+    python bench/compare.py [--breakdown]
 
 Writes the adapters (36 layers; q 4096x2560, k and v 1024x2560, o 2560x4096; r = 32, bfloat16),
-runs the whole command from process start to written report, and prints wall time, peak memory of
-the process, and the ratio to forming and decomposing each update densely, which is timed in the
-same run on a sample of modules and scaled up. Run it alone: another busy process spoils it.
+runs the whole command from process start to written report, and prints wall time and peak memory.
+In the same run it times the geometry alone (reading and all readings of all pairs) against a floor:
+the files read once into float64 and one plain Gram product a module and side, which any exact
+method needs. And the ratio to the dense route, timed on a sample of modules and scaled up. Run it
+alone: another busy process spoils it.
 """
 
 import argparse
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
-
-SHAPES = {
-    "q_proj": (4096, 2560),
-    "k_proj": (1024, 2560),
-    "v_proj": (1024, 2560),
-    "o_proj": (2560, 4096),
-}
-LAYERS = 36
-
-
-def write_adapter(folder: Path, rank: int, seed: int, shared: torch.Generator) -> None:
-    """Write one adapter: A near a common start, B its own, spectra that decay."""
-    generator = torch.Generator().manual_seed(seed)
-    decay = 0.9 ** torch.arange(rank)
-    tensors = {}
-    for layer in range(LAYERS):
-        for projection, (m, n) in SHAPES.items():
-            start = torch.randn(rank, n, generator=shared) / n**0.5
-            A = start + 0.3 * torch.randn(rank, n, generator=generator) / n**0.5
-            B = torch.randn(m, rank, generator=generator) * decay * 0.02
-            key = f"base_model.model.model.layers.{layer}.self_attn.{projection}"
-            tensors[f"{key}.lora_A.weight"] = A.bfloat16()
-            tensors[f"{key}.lora_B.weight"] = B.bfloat16()
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": [*SHAPES]}
-    (folder / "adapter_config.json").write_text(json.dumps(config))
+from adapters import LAYERS, SHAPES, timed, write_adapters
+from safetensors import safe_open
 
 
 def dense_seconds(runs: int, rank: int) -> float:
@@ -66,41 +42,104 @@ def dense_seconds(runs: int, rank: int) -> float:
     return total
 
 
+def floor(runs: Sequence[str]) -> dict[str, float]:
+    """Read every factor once into float64; one Gram of all runs a module and side."""
+    started = time.perf_counter()
+    opened = [safe_open(Path(run) / "adapter_model.safetensors", framework="pt") for run in runs]
+    for key in opened[0].keys():  # noqa: SIM118  (safe_open is no mapping)
+        side = 0 if ".lora_A." in key else 1
+        stacked = torch.cat([file.get_tensor(key).double() for file in opened], dim=side)
+        _ = stacked @ stacked.T if side == 0 else stacked.T @ stacked
+    return {"floor": time.perf_counter() - started}
+
+
+def stages(runs: Sequence[str]) -> dict[str, float]:
+    """Time the stages of a comparison in this fresh process; `geometry` includes reading."""
+    started = time.perf_counter()
+    from goniometer import comparison
+
+    seconds = {"import": time.perf_counter() - started}
+
+    def clock(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            before = time.perf_counter()
+            found = function(*arguments, **options)
+            seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - before
+            return found
+
+        return run
+
+    for stage, name in (
+        ("geometry", "read_runs"), ("geometry", "read_pairs"), ("nulls", "add_nulls"),
+        ("report", "write"),
+    ):  # fmt: skip
+        setattr(comparison, name, clock(stage, getattr(comparison, name)))
+    with tempfile.TemporaryDirectory() as scratch:
+        results, readings = comparison.compared(comparison.read_runs(comparison.name_runs(runs)))
+        comparison.write(results, readings, Path(scratch) / "out")
+    seconds["all"] = time.perf_counter() - started
+    return seconds
+
+
+def in_fresh_process(stage: str, runs: Sequence[str], repeat: int) -> dict[str, float]:
+    """Time a stage `repeat` times, each in a process of its own; medians."""
+    found = [
+        json.loads(timed([sys.executable, __file__, "--stage", stage, *runs])[2])
+        for _ in range(repeat)
+    ]
+    return {name: median(one[name] for one in found) for name in found[0]}
+
+
+def measure(runs: int, rank: int, repeat: int, breakdown: bool) -> None:
+    """Print one line a figure."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        paths = write_adapters(folder, runs, rank)
+        command = [sys.executable, "-m", "goniometer", "compare", *paths, "-o", str(folder / "out")]
+        whole = [timed(command) for _ in range(repeat)]
+        page = (folder / "out" / "report.html").stat().st_size
+        parts = in_fresh_process("stages", paths, repeat)
+        least = in_fresh_process("floor", paths, repeat)["floor"]
+    walls = [seconds for seconds, _, _ in whole]
+    modules = LAYERS * len(SHAPES)
+    dense = dense_seconds(runs, rank)
+    print(
+        f"{runs} adapters, {modules} modules, r = {rank}, bfloat16, "
+        f"{torch.get_num_threads()} threads"
+    )
+    print(
+        f"compare, process start to report: median {median(walls):.1f} s of {repeat} "
+        f"({min(walls):.1f} to {max(walls):.1f})"
+    )
+    print(
+        f"peak memory: {max(peak for _, peak, _ in whole):.2f} GiB; report.html {page / 1e6:.2f} MB"
+    )
+    print(
+        f"geometry: {parts['geometry']:.2f} s; floor (files read once, one float64 Gram a module "
+        f"and side): {least:.2f} s; ratio {parts['geometry'] / least:.2f}"
+    )
+    if breakdown:
+        rest = 2 * parts["all"] - sum(parts.values())
+        named = [f"{name} {s:.2f} s" for name, s in parts.items() if name != "all"]
+        print(f"in one process: {', '.join(named)}, the rest {rest:.2f} s")
+    print(f"dense float64 route, scaled up from {len(SHAPES)} modules: {dense:.0f} s")
+    print(f"ratio: {dense / median(walls):.0f}")
+
+
 def main() -> None:
-    """Run the benchmark and print one line a figure."""
+    """Run the benchmark, or one stage of it for the process that asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        for run in range(arguments.runs):
-            shared = torch.Generator().manual_seed(0)
-            write_adapter(folder / f"run{run}", arguments.rank, run + 1, shared)
-        runs = [str(folder / f"run{run}") for run in range(arguments.runs)]
-        command = [sys.executable, "-m", "goniometer", "compare", *runs, "-o", str(folder / "out")]
-        walls = []
-        for _ in range(arguments.repeat):
-            started = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
-            walls.append(time.perf_counter() - started)
-        page = (folder / "out" / "report.html").stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    dense = dense_seconds(arguments.runs, arguments.rank)
-    wall = sorted(walls)[len(walls) // 2]
-    modules = LAYERS * len(SHAPES)
-    print(
-        f"{arguments.runs} adapters, {modules} modules, r = {arguments.rank}, bfloat16, "
-        f"{torch.get_num_threads()} threads"
-    )
-    print(
-        f"compare, process start to report: median {wall:.1f} s of {arguments.repeat} "
-        f"({min(walls):.1f} to {max(walls):.1f})"
-    )
-    print(f"peak memory: {peak:.2f} GiB; report.html {page / 1e6:.2f} MB")
-    print(f"dense float64 route, scaled up from {len(SHAPES)} modules: {dense:.0f} s")
-    print(f"ratio: {dense / wall:.0f}")
+    parser.add_argument("--breakdown", action="store_true", help="seconds by stage")
+    parser.add_argument("--stage", choices=("floor", "stages"), help=argparse.SUPPRESS)
+    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.stage:
+        print(json.dumps({"floor": floor, "stages": stages}[asked.stage](asked.paths)))
+    else:
+        measure(asked.runs, asked.rank, asked.repeat, asked.breakdown)
 
 
 if __name__ == "__main__":
