@@ -56,3 +56,8 @@ def edit_tensors(folder: Path, edit) -> None:
     """Rewrite the factors: `edit` maps a dict of tensors to another."""
     path = folder / "adapter_model.safetensors"
     save_file({k: v.contiguous() for k, v in edit(load_file(path)).items()}, path)
+
+
+def read_values(delta) -> dict[str, torch.Tensor]:
+    """Every module's values: what is wrong with them is found when they are read."""
+    return {name: delta[name].dense() for name in delta}

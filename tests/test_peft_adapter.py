@@ -8,7 +8,7 @@ import torch
 
 from goniometer.deltas import read
 from goniometer.errors import GoniometerError
-from tests.adapters import Tower, edit_config, edit_tensors, save_adapter
+from tests.adapters import Tower, edit_config, edit_tensors, read_values, save_adapter
 
 VARIANTS = {
     "lora": {},
@@ -43,12 +43,12 @@ def test_delta_is_what_peft_merges(tmp_path: Path, variant: str):
 @pytest.mark.parametrize("prefix", ["base_model.model.", "module.base_model.model.", ""])
 def test_prefixes_of_wrappers_are_dropped(tmp_path: Path, prefix: str):
     save_adapter(tmp_path)
-    before = read(tmp_path)
+    before = read(tmp_path).fingerprint
     edit_tensors(
         tmp_path,
         lambda t: {prefix + k.removeprefix("base_model.model."): v for k, v in t.items()},
     )
-    assert read(tmp_path).fingerprint == before.fingerprint
+    assert read(tmp_path).fingerprint == before
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path):
@@ -70,13 +70,15 @@ def test_modules_to_save_are_listed_as_not_read(tmp_path: Path):
 
 
 REFUSED = {
-    "use_dora": (True, "DoRA"),
-    "lora_bias": (True, "LoRA bias"),
-    "bias": ("all", "trainable bias"),
+    "use_qalora": (True, "QALoRA"),
+    "use_bdlora": ({"nblocks": 2}, "block-diagonal"),
+    "alora_invocation_tokens": ([1, 2], "activated LoRA"),
+    "arrow_config": ({"top_k": 2}, "Arrow"),
+    "kasa_config": ({"beta": 0.1}, "KaSA"),
+    "monteclora_config": ({"num_samples": 2}, "MonteCLoRA"),
     "init_lora_weights": ("pissa_niter_4", "pissa_niter_4 initialisation"),
-    "target_parameters": (["mlp.gate"], "parameters instead of modules"),
-    "layer_replication": ([[0, 2], [1, 2]], "layer replication"),
-    "peft_type": ("LOHA", "'LOHA'"),
+    "layer_replication": ([[2, 0]], "not ranges of layers"),
+    "peft_type": ("PREFIX_TUNING", "changes no weight"),
     "lora_alpha": ("six", "valid number"),
     "r": (None, "valid integer"),
 }
@@ -118,11 +120,24 @@ def _embedding(tensors):
     return tensors | {"base_model.model.embed.lora_embedding_A": torch.zeros(4, 9)}
 
 
+def _unknown(tensors):
+    return tensors | {"base_model.model.layers.0.q_proj.lora_C.weight": torch.zeros(4, 9)}
+
+
+def _two_adapters(tensors):
+    more = {
+        k.replace("weight", "other.weight"): v.clone() for k, v in tensors.items() if "lora_A" in k
+    }
+    return tensors | more
+
+
 BROKEN = {
     "missing lora_B": (_drop_b, "layers.1.q_proj: lora_B is missing"),
     "factors that do not fit": (_transpose_a, "layers.0.v_proj: the factors do not fit"),
-    "NaN": (_nan, "layers.0.q_proj.lora_A: NaN"),
-    "embedding": (_embedding, "LoRA on an embedding"),
+    "NaN": (_nan, "layers.0.q_proj.lora_A.weight: NaN"),
+    "embedding": (_embedding, "embed: lora_embedding_B is missing"),
+    "unknown": (_unknown, "lora_C.weight: an unknown LoRA tensor"),
+    "two adapters": (_two_adapters, "two adapters in one file"),
     "nothing": (lambda _: {"x": torch.zeros(1)}, "no LoRA factors"),
 }
 
@@ -133,7 +148,7 @@ def test_broken_factors_are_named(tmp_path: Path, fault: str):
     edit, message = BROKEN[fault]
     edit_tensors(tmp_path, edit)
     with pytest.raises(GoniometerError, match=message):
-        read(tmp_path)
+        read_values(read(tmp_path))
 
 
 def test_a_truncated_file_is_named(tmp_path: Path):

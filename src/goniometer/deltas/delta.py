@@ -8,12 +8,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
 
 from goniometer.deltas.matrix import AbstractMatrix, LowRank
 from goniometer.errors import GoniometerError
+
+if TYPE_CHECKING:
+    Matrices = Mapping[str, AbstractMatrix]
+else:
+    Matrices = Mapping  # a type check at run time would read a value from a file
 
 _LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 
@@ -42,7 +47,7 @@ class Outline:
 
 @final
 @dataclass(frozen=True)
-class Stored(Mapping[str, AbstractMatrix]):
+class Stored(Matrices):
     """Matrices that are read each time one is asked for, and not kept."""
 
     outlines: Mapping[str, Outline]
@@ -62,13 +67,13 @@ class Stored(Mapping[str, AbstractMatrix]):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Delta(Mapping[str, AbstractMatrix]):
+class Delta(Matrices):
     """A frozen mapping from module name to its update, in the order of layers.
 
     A module that is not in the mapping has a true zero update.
     """
 
-    matrices: Mapping[str, AbstractMatrix]
+    matrices: Matrices
     provenance: Provenance
     names: tuple[str, ...] = field(init=False)
 

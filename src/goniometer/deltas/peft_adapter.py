@@ -1,246 +1,193 @@
-"""Read a PEFT LoRA or rsLoRA folder as a Delta: anybody's, not only our own.
+"""Read a PEFT folder as a Delta: anybody's, not only our own.
 
-The update of a module is scale * B A with scale = alpha / r (LoRA, arXiv 2106.09685, section 4.1)
-or alpha / sqrt(r) (rsLoRA, arXiv 2312.03732). Matrices are out features by in features whatever
-`fan_in_fan_out` says: that flag only tells how the base stores its weight. What calls itself
-LORA but is not plain B A on the stored base is refused by name.
+Headers and configuration are checked here; the values of a module are read, and checked to be
+finite, each time it is asked for. What changes the weights in a way that is not known is refused
+by name.
 """
 
-import json
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, final
-
-import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
+from typing import final
 
 from goniometer.deltas.companions import Companions
-from goniometer.deltas.delta import Delta, Provenance
-from goniometer.deltas.matrix import AbstractMatrix, LowRank
+from goniometer.deltas.delta import Delta, Provenance, Stored
+from goniometer.deltas.matrix import AbstractMatrix
+from goniometer.deltas.peft_config import LoraConfig, lora_config
+from goniometer.deltas.peft_diagonal import adalora_entry, vera_entries
+from goniometer.deltas.peft_experts import expert_entries, parameters_of
+from goniometer.deltas.peft_folder import Entries, Folder, open_folder
+from goniometer.deltas.peft_fused import split
+from goniometer.deltas.peft_initial import changes_the_base, initial_folder, minus_initial
+from goniometer.deltas.peft_lora import collect, lora_entries
+from goniometer.deltas.peft_merged import KINDS, merged_entries
+from goniometer.deltas.peft_whole import Whole, whole_entries
 from goniometer.errors import GoniometerError
 
-T = TypeVar("T")
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_KEY = re.compile(r"^(?P<module>.+)\.lora_(?P<side>[AB])(?:\.[^.]+)?\.weight$")
-_WRAPPERS = re.compile(r"^(?:base_model\.model\.|module\.)+|_orig_mod\.|_fsdp_wrapped_module\.")
-# Initialisations that leave the base as it is, so that B A is the whole update.
-_PLAIN_INITS = (True, False, "gaussian", "eva", "orthogonal")
-_NOT_PLAIN = {
-    "use_dora": "DoRA: its magnitude needs the base weights",
-    "lora_bias": "LoRA bias: the update is more than B A",
-    "use_qalora": "QALoRA: A acts on pooled inputs",
-    "use_bdlora": "block-diagonal LoRA",
-    "target_parameters": "LoRA on parameters instead of modules",
-    "layer_replication": "layer replication: several modules share one base weight",
-    "alora_invocation_tokens": "activated LoRA: the update depends on the prompt",
-    "arrow_config": "Arrow routing: the update depends on the input",
-    "kasa_config": "KaSA: the base was changed at the start",
-    "monteclora_config": "MonteCLoRA: the update is sampled",
+_NO_UPDATE = {
+    **dict.fromkeys(
+        ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT"),
+        "it adds tokens to the prompt and changes no weight",
+    ),
+    "CARTRIDGE": "it adds to the cache and changes no weight",
+    "ADAPTION_PROMPT": "it adds tokens inside the layers and changes no weight",
+    "XLORA": "its update depends on the input",
+    "POLY": "its update depends on the task",
 }
+_WHOLE = ("LN_TUNING", "TRAINABLE_TOKENS")
+_QUANTISED = ("-bnb-4bit", "-4bit", "-8bit", "-int4", "-int8", "-gptq", "-awq", "_gptq", "_awq")
+_NAMES = {"LORA": "LoRA", "ADALORA": "AdaLoRA", "VERA": "VeRA"}
 
 
-class _LoraConfig(BaseModel):
-    """The fields of adapter_config.json that decide what the update is."""
+def read_peft_adapter(path: Path, companions: Companions) -> Delta:
+    """Read one PEFT folder.
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    peft_type: str
-    r: int
-    lora_alpha: float
-    use_rslora: bool = False
-    rank_pattern: dict[str, int] | None = None
-    alpha_pattern: dict[str, float] | None = None
-    bias: str = "none"
-    init_lora_weights: bool | str | None = True
-    base_model_name_or_path: str | None = None
-    modules_to_save: list[str] | None = None
-    trainable_token_indices: Any = None
+    Raises:
+        GoniometerError: the folder or a file is absent, truncated or not what it says; a tensor
+            is missing or does not fit; the type is not known, or the base is needed and not
+            there. A value that is not finite is found when its module is read.
+    """
+    folder = open_folder(path, companions)
+    kind = folder.tree.get("peft_type")
+    if kind in _NO_UPDATE:
+        raise GoniometerError(
+            f"no update of weights: {_NO_UPDATE[kind]}", file=folder.config, key="peft_type",
+            found=repr(kind),
+        )  # fmt: skip
+    if kind not in _TYPES:
+        raise GoniometerError(
+            "cannot be read", file=folder.config, key="peft_type", found=repr(kind),
+            expected=f"one of {', '.join(sorted(_TYPES))}",
+        )  # fmt: skip
+    read = _TYPES[kind](folder)
+    if read.expected and not read.entries:
+        raise GoniometerError(
+            f"no {read.name} factors", file=folder.weights.file, expected=read.expected
+        )
+    whole = whole_entries(read.others, folder)
+    return _delta(folder, read, whole)
 
 
 @final
 @dataclass(frozen=True)
-class _Folder:
-    """An adapter folder with its checked configuration."""
+class _Read:
+    """What a type's reader found: entries, the tensors that are not its own, how it is called."""
 
-    path: Path
-    config: _LoraConfig
+    name: str
+    entries: Entries
+    others: Sequence[str]
+    expected: str | None = None  # the tensors without which there is nothing
+    warnings: tuple[str, ...] = ()
 
-    @property
-    def weights(self) -> Path:
-        return self.path / WEIGHTS
 
-
-def read_peft_adapter(path: Path, _companions: Companions) -> Delta:
-    """Read one PEFT folder.
-
-    Raises:
-        GoniometerError: the folder or a file is absent, truncated or not what it says; a factor
-            is missing, does not fit, or holds NaN or Inf; the adapter is not plain LoRA.
-    """
-    folder = _Folder(path, _read_config(path))
-    factors: dict[str, dict[str, torch.Tensor]] = {}
-    not_read: list[str] = []
-    for key, tensor in _tensors(folder.weights):
-        match = _KEY.match(key)
-        if match:
-            module = _WRAPPERS.sub("", match["module"])
-            factors.setdefault(module, {})[match["side"]] = tensor
-        else:
-            _refuse_other_key(key, folder)
-            not_read.append(_WRAPPERS.sub("", key))
-    if not factors:
+def _delta(folder: Folder, read: _Read, whole: Whole) -> Delta:
+    twice = sorted(read.entries.keys() & whole.entries.keys())
+    if twice:
         raise GoniometerError(
-            "no LoRA factors", file=folder.weights, expected="keys such as ....q_proj.lora_A.weight"
+            "two updates of one parameter", file=folder.weights.file, key=twice[0]
         )
-    matrices: dict[str, AbstractMatrix] = {
-        module: _matrix(module, sides, folder) for module, sides in factors.items()
-    }
-    config = folder.config
-    provenance = Provenance(
-        source=str(path),
-        format="rsLoRA" if config.use_rslora else "LoRA",
-        base=config.base_model_name_or_path,
-        not_read=tuple(sorted(not_read)),
-    )
-    return Delta(matrices, provenance)
-
-
-def _read_config(path: Path) -> _LoraConfig:
-    if not path.is_dir():
+    entries, fused = split(read.entries | whole.entries, folder)
+    if not entries:
         raise GoniometerError(
-            "no such folder", file=path, expected=f"a PEFT folder with {CONFIG} and {WEIGHTS}"
-        )
-    file = path / CONFIG
-    if not file.is_file():
-        raise GoniometerError(f"no {CONFIG}", file=path, expected="a PEFT adapter folder")
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GoniometerError(f"not valid JSON: {error}", file=file) from None
-    if not isinstance(tree, dict):
-        raise GoniometerError("not a configuration", file=file, found=type(tree).__name__)
-    kind = tree.get("peft_type")
-    if kind != "LORA":
-        raise GoniometerError(
-            "cannot be read yet", file=file, key="peft_type", found=repr(kind), expected="'LORA'"
-        )
-    try:
-        config = _LoraConfig.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        found = None if first["type"] == "missing" else repr(first["input"])
-        raise GoniometerError(first["msg"], file=file, key=key, found=found) from None
-    _refuse_not_plain(config, file)
-    return config
-
-
-def _refuse_not_plain(config: _LoraConfig, file: Path) -> None:
-    extra = config.model_extra or {}
-    for key, name in _NOT_PLAIN.items():
-        if extra.get(key):
-            raise GoniometerError(
-                f"{name} is not plain B A and cannot be read yet", file=file, key=key
-            )
-    if config.bias != "none":
-        raise GoniometerError(
-            "trainable bias cannot be read yet", file=file, key="bias", found=repr(config.bias),
-            expected="'none'",
+            "nothing that can be read", file=folder.weights.file,
+            found=", ".join(whole.not_read[:3]) or "no tensors",
         )  # fmt: skip
-    init = config.init_lora_weights
-    if init is not None and init not in _PLAIN_INITS:
-        raise GoniometerError(
-            f"the {init} initialisation changed the base: B A is not the update",
-            file=file,
-            key="init_lora_weights",
-            found=repr(init),
-            expected=f"one of {', '.join(map(repr, _PLAIN_INITS))}",
-            fix="save it with PEFT's path_initial_model_for_weight_conversion",
-        )
-
-
-def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    if not file.is_file():
-        pickles = sorted(file.parent.glob("*.bin"))
-        if pickles:
-            raise GoniometerError(
-                "a pickle can run code and is not opened",
-                file=pickles[0],
-                expected=WEIGHTS,
-                fix="load it where you trust it, and save_pretrained(..., safe_serialization=True)",
-            )
-        raise GoniometerError(f"no {WEIGHTS}", file=file.parent)
-    try:
-        with safe_open(file, framework="pt") as opened:
-            for key in opened.keys():  # noqa: SIM118  (safe_open is no mapping)
-                yield key, opened.get_tensor(key)
-    except (SafetensorError, OSError) as error:
-        raise GoniometerError(
-            f"not a whole safetensors file: {error}", file=file, fix="copy or download it again"
-        ) from None
-
-
-def _refuse_other_key(key: str, folder: _Folder) -> None:
-    """Refuse what belongs to the update but is no plain factor; the rest is listed as not read."""
-    for part, name in (
-        ("lora_magnitude_vector", "DoRA's magnitude"),
-        ("lora_embedding_", "LoRA on an embedding"),
-        ("lora_", "an unknown LoRA tensor"),
-    ):
-        if part in key:
-            raise GoniometerError(f"{name} cannot be read yet", file=folder.weights, key=key)
-
-
-def _matrix(module: str, sides: dict[str, torch.Tensor], folder: _Folder) -> LowRank:
-    for side in "AB":
-        if side not in sides:
-            raise GoniometerError(f"lora_{side} is missing", file=folder.weights, key=module)
-    A, B = sides["A"], sides["B"]
-    if A.ndim != 2 or B.ndim != 2:
-        raise GoniometerError(
-            "only linear modules can be read yet",
-            file=folder.weights,
-            key=module,
-            found=f"lora_A {tuple(A.shape)}, lora_B {tuple(B.shape)}",
-            expected="two matrices",
-        )
-    r = _by_pattern(folder.config.rank_pattern, module, folder, "rank_pattern", folder.config.r)
-    if A.shape[0] != B.shape[1] or A.shape[0] != r or r < 1 or 0 in (*A.shape, *B.shape):
-        raise GoniometerError(
-            "the factors do not fit",
-            file=folder.weights,
-            key=module,
-            found=f"lora_A {tuple(A.shape)}, lora_B {tuple(B.shape)}",
-            expected=f"rank {r} of {CONFIG} in both",
-        )
-    for side, tensor in sides.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-            raise GoniometerError(
-                "NaN, Inf or not a floating-point number", file=folder.weights,
-                key=f"{module}.lora_{side}", found=str(tensor.dtype), expected="finite values",
-            )  # fmt: skip
-    alpha = _by_pattern(
-        folder.config.alpha_pattern, module, folder, "alpha_pattern", folder.config.lora_alpha
+    warnings = (*read.warnings, *whole.warnings, *_warnings(folder, fused))
+    provenance = Provenance(
+        source=str(folder.path),
+        format=read.name,
+        base=folder.base_name,
+        not_read=tuple(sorted(whole.not_read)),
+        warnings=warnings,
     )
-    return LowRank(B, A, alpha / (math.sqrt(r) if folder.config.use_rslora else r))
+
+    def load(module: str) -> AbstractMatrix:
+        return entries[module].load()
+
+    return Delta(Stored({m: entry.outline for m, entry in entries.items()}, load), provenance)
 
 
-def _by_pattern(
-    pattern: Mapping[str, T] | None, module: str, folder: _Folder, key: str, default: T
-) -> T:
-    """Look a module up as PEFT's `get_pattern_key` does: the first pattern to match a suffix."""
-    for expression, value in (pattern or {}).items():
-        try:
-            if re.match(rf"(.*\.)?({expression})$", module):
-                return value
-        except re.error as error:
-            raise GoniometerError(
-                f"not a regular expression: {error}",
-                file=folder.path / CONFIG,
-                key=f"{key}.{expression}",
-            ) from None
-    return default
+def _warnings(folder: Folder, fused: Sequence[str]) -> list[str]:
+    found = []
+    if fused:
+        found.append(
+            f"{len(fused)} fused modules such as {fused[0]} are read as one: how q, k and v lie in"
+            " them is not known without the base's config.json"
+        )
+    name = (folder.base_name or "").lower()
+    if any(mark in name for mark in _QUANTISED):
+        found.append(f"trained on quantised weights ({folder.base_name}): the update is of those")
+    if folder.layers:
+        found.append(
+            f"layers replicated: {len(folder.layers)} layers of"
+            f" {len(set(folder.layers))} in the base, named as in the replicated network"
+        )
+    return found
+
+
+def _read_lora(folder: Folder) -> _Read:
+    config = lora_config(folder.tree, folder.config)
+    entries, others = _lora(folder, config)
+    warnings: tuple[str, ...] = ()
+    if changes_the_base(config):
+        initial = initial_folder(folder, folder.companions, config)
+        start = open_folder(initial, folder.companions)
+        start_entries, _ = _lora(start, lora_config(start.tree, start.config))
+        entries = minus_initial(entries, start_entries, folder, initial)
+        init = str(config.init_lora_weights)
+        warnings = (f"{init}: the update since the initial adapter {initial}",)
+        if init == "loftq":
+            warnings = (*warnings, "loftq: the base and the initial adapter are not the original")
+    name = "rsLoRA" if config.use_rslora else "LoRA"
+    if config.use_dora:
+        name = f"{name}, DoRA" if config.use_rslora else "DoRA"
+    return _Read(name, entries, others, "keys such as ....q_proj.lora_A.weight", warnings)
+
+
+def _lora(folder: Folder, config: LoraConfig) -> tuple[Entries, list[str]]:
+    """Entries of linear modules, embeddings, convolutions and targeted parameters."""
+    entries: Entries = {}
+    found, others = collect(folder.weights.tensors, folder)
+    for factors in found:
+        parameters = parameters_of(factors.module, config.target_parameters or ())
+        if parameters:
+            added = expert_entries(factors, folder, config, parameters)
+        else:
+            added = lora_entries(factors, folder, config)
+        twice = sorted(entries.keys() & added.keys())
+        if twice:
+            raise GoniometerError("two updates of one module", file=folder.path, key=twice[0])
+        entries |= added
+    return entries, others
+
+
+def _read_adalora(folder: Folder) -> _Read:
+    config = lora_config(folder.tree, folder.config)
+    found, others = collect(folder.weights.tensors, folder)
+    entries = {factors.module: adalora_entry(factors, folder, config) for factors in found}
+    return _Read("AdaLoRA", entries, others, "keys such as ....q_proj.lora_E")
+
+
+def _read_vera(folder: Folder) -> _Read:
+    entries, others = vera_entries(list(folder.weights.tensors), folder)
+    return _Read("VeRA", entries, others, "keys such as ....q_proj.vera_lambda_b")
+
+
+def _read_merged(folder: Folder) -> _Read:
+    entries, others = merged_entries(list(folder.weights.tensors), folder)
+    kind = folder.tree["peft_type"]
+    return _Read(kind, entries, others, f"keys such as ....q_proj.{KINDS[kind].prefix}...")
+
+
+def _read_whole(folder: Folder) -> _Read:
+    folder.require_base(f"{folder.tree['peft_type']} saves tensors whole")
+    return _Read(folder.tree["peft_type"], {}, list(folder.weights.tensors))
+
+
+_TYPES: dict[str, Callable[[Folder], _Read]] = {
+    "LORA": _read_lora,
+    "ADALORA": _read_adalora,
+    "VERA": _read_vera,
+    **dict.fromkeys(KINDS, _read_merged),
+    **dict.fromkeys(_WHOLE, _read_whole),
+}
