@@ -58,6 +58,9 @@ class Stored(Matrices):
             raise KeyError(name)
         return self.load(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.outlines  # Mapping's own would read the matrix
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.outlines)
 
