@@ -40,9 +40,11 @@ def compared(runs: Sequence[str], out: Path, options: "Options", fail_on: Sequen
     """Run `compare`, write its folder, print its tables; return whether no gate tripped."""
     from goniometer import gates
     from goniometer.geometry import MEASURES, SPECTRA
+    from goniometer.geometry.base_measures import BASE_MEASURES
     from goniometer.library import compare_with
 
-    conditions = [gates.parse(text, MEASURES, SPECTRA) for text in fail_on]
+    sizes = {*SPECTRA, *BASE_MEASURES}
+    conditions = [gates.parse(text, MEASURES, sizes) for text in fail_on]
     with bars() as shown:
         found = compare_with(runs, options, shown)
         with shown.task("write report", None):

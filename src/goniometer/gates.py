@@ -114,10 +114,11 @@ def _of_runs(gate: Gate, comparison: Comparison) -> Iterator[tuple[str, str]]:
     names = [run.name for run in comparison.runs]
     if gate.who is not None and gate.who not in names:
         raise _unknown("no such run", gate.text, gate.who, names)
-    for run in comparison.runs:
-        if gate.who in (None, run.name) and not isinstance(gate.limit, str):
-            scope = _known_scope(gate, gate.scope or "all", run.scopes)
-            yield run.name, _against(gate, gate.limit, run.scopes[scope].get(gate.measure))
+    for run in names:
+        if gate.who in (None, run) and not isinstance(gate.limit, str):
+            sizes = comparison.sizes(run)
+            scope = _known_scope(gate, gate.scope or "all", sizes)
+            yield run, _against(gate, gate.limit, sizes[scope].get(gate.measure))
 
 
 def _chosen(gate: Gate, comparison: Comparison) -> list[tuple[PairReadings, bool]]:

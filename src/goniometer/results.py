@@ -181,6 +181,13 @@ class Comparison(Frozen):
     warnings: tuple[str, ...] = ()
     against_base: AgainstBase | None = None  # where the base was given
 
+    def sizes(self, run: str) -> dict[str, dict[str, Reading]]:
+        """Readings of one run by scope: its own, and those against the base where there are any."""
+        own = next(one.scopes for one in self.runs if one.name == run)
+        based = self.against_base.runs if self.against_base else ()
+        more = next((one.scopes for one in based if one.name == run), {})
+        return {scope: own.get(scope, {}) | more.get(scope, {}) for scope in {**own, **more}}
+
 
 class Step(Frozen):
     """One checkpoint of a run, as a sum of increments from the base (or the origin) on.

@@ -65,9 +65,9 @@ def pairs(results: Results) -> Tidy:
 
 
 def runs(results: Results) -> Tidy:
-    """One row a run and scope; `modules` counts those of the whole run."""
-    found = results.comparison.runs
-    names = _names(readings for run in found for readings in run.scopes.values())
+    """One row a run and scope, measures against the base included; `modules` of the whole run."""
+    found = [(run, results.comparison.sizes(run.name)) for run in results.comparison.runs]
+    names = _names(readings for _, scopes in found for readings in scopes.values())
     rows = [
         {
             "run": run.name,
@@ -82,8 +82,8 @@ def runs(results: Results) -> Tidy:
             "rank_high": run.ranks[1],
             **_cells(readings),
         }
-        for run in found
-        for scope, readings in run.scopes.items()
+        for run, scopes in found
+        for scope, readings in scopes.items()
     ]
     about = ("run", "scope", "state", "format", "base", "source", "fingerprint", "modules")
     return _table((*about, "rank_low", "rank_high"), names, rows)
