@@ -8,7 +8,7 @@ import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from goniometer.errors import GoniometerError
 from goniometer.results import Reading, Results
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, str | int | float | None]
+Value = TypeVar("Value")
+_KINDS = ("union", "all", "intersection", "layer", "projection")
 
 
 @final
@@ -59,7 +61,7 @@ def pairs(results: Results) -> Tidy:
             **_cells(part.readings),
         }
         for pair in found
-        for scope, part in pair.scopes.items()
+        for scope, part in by_scope(pair.scopes)
     ]
     return _table(about, names, rows)
 
@@ -83,7 +85,7 @@ def runs(results: Results) -> Tidy:
             **_cells(readings),
         }
         for run, scopes in found
-        for scope, readings in scopes.items()
+        for scope, readings in by_scope(scopes)
     ]
     about = ("run", "scope", "state", "format", "base", "source", "fingerprint", "modules")
     return _table((*about, "rank_low", "rank_high"), names, rows)
@@ -118,7 +120,7 @@ def rank_one(results: Results) -> Tidy:
             **_cells({name: getattr(share, name) for name in names}),
         }
         for one in results.trajectories
-        for scope, share in one.rank_one.items()
+        for scope, share in by_scope(one.rank_one)
     ]
     return _table(("trajectory", "scope"), names, rows)
 
@@ -148,6 +150,17 @@ def write_tables(results: Results, folder: Path) -> None:
         table = make(results)
         if table.rows:
             table.write(folder / f"{name}.csv")
+
+
+def by_scope(scopes: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    """Scopes in order: the whole model, layers by number, projections by name."""
+    return sorted(scopes.items(), key=lambda item: _place(item[0]))
+
+
+def _place(scope: str) -> tuple[int, int, str]:
+    kind, _, name = scope.partition(".")
+    number = int(name) if kind == "layer" and name.isdecimal() else 0
+    return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), number, name
 
 
 def _table(about: Sequence[str], names: Iterable[str], rows: Sequence[Row]) -> Tidy:
