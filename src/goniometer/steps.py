@@ -75,6 +75,9 @@ def find_checkpoints(runs: Mapping[str, str]) -> Checkpoints:
 
 def _listed(runs: Mapping[str, str]) -> Checkpoints:
     """Runs as the checkpoints of one run: by the steps that their names end in, else as listed."""
+    absent = [source for source in runs.values() if not Path(source).exists()]
+    if absent and len(runs) < FEWEST:  # three or more may be Hub ids
+        raise GoniometerError("no such folder", file=absent[0])
     _require(len(runs), ", ".join(runs.values()))
     matches = [_STEP.fullmatch(Path(source).name) for source in runs.values()]
     steps = [int(match[1]) for match in matches if match is not None]
