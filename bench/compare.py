@@ -45,7 +45,8 @@ def dense_seconds(runs: int, rank: int) -> float:
 def floor(runs: Sequence[str]) -> dict[str, float]:
     """Read every factor once into float64; one Gram of all runs a module and side."""
     started = time.perf_counter()
-    opened = [safe_open(Path(run) / "adapter_model.safetensors", framework="pt") for run in runs]
+    files = [Path(run) / "adapter_model.safetensors" for run in runs]
+    opened: list[Any] = [safe_open(file, framework="pt") for file in files]
     for key in opened[0].keys():  # noqa: SIM118  (safe_open is no mapping)
         side = 0 if ".lora_A." in key else 1
         stacked = torch.cat([file.get_tensor(key).double() for file in opened], dim=side)
