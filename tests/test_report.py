@@ -30,7 +30,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
     again = Results.model_validate_json(to_json(found))
     written = []
     for folder, value in ((tmp_path / "a", found), (tmp_path / "b", again)):
-        build(value, folder)
+        build(value, folder, figures=["svg"])
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         written.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
     assert written[0] == written[1]
@@ -119,7 +119,7 @@ def test_the_summary_is_markdown_that_says_the_same(name):
 
 
 def test_figures_are_svg_in_their_own_colours(tmp_path):
-    build(CASES["hostile"](), tmp_path)
+    build(CASES["hostile"](), tmp_path, figures=["svg"])
     names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
     assert names == {
         "ruler", "matrix", "reference", "layers", "projections", "sizes", "accuracies", "forest",
@@ -139,7 +139,7 @@ def test_figures_are_svg_in_their_own_colours(tmp_path):
 
 
 def test_figures_come_as_png_on_demand(tmp_path):
-    draw(replace(page_of("two runs").gallery, grids={}), tmp_path, png=True)
+    draw(replace(page_of("two runs").gallery, grids={}), tmp_path, ["svg", "png"])
     assert {path.name for path in tmp_path.iterdir()} == {
         "matrix.svg", "matrix.png", "ruler.svg", "ruler.png",
     }  # fmt: skip

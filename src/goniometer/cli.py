@@ -22,6 +22,10 @@ app = typer.Typer(
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")]
 Seed = Annotated[int, typer.Option(help="Seed of the simulated nulls.")]
 StudyFile = Annotated[Path, typer.Argument(help="A study, such as examples/arithmetic.yaml.")]
+Figures = Annotated[
+    Literal["svg", "png"] | None,
+    typer.Option(help="Write the charts as files too, into figures/."),
+]
 RunFolder = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Run folder; [dim]runs/NAME[/dim] by the study's name."),
@@ -64,6 +68,13 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
             "checkpoint-N in it (each of several is its own), or the checkpoints are listed."
         ),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Decompose large dense updates whole, not to their top k: slow."
+        ),
+    ] = False,
+    figures: Figures = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,7 +99,7 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
     [bold]Written into the folder of --out[/bold]
 
-    report.html, summary.md, figures/: to read
+    report.html, summary.md; with --figures svg the charts as files: to read
 
     results.json: everything; [dim]goniometer schema[/dim] prints its JSON Schema
 
@@ -105,8 +116,8 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     from goniometer.store import check_replaceable
 
     check_replaceable(out)
-    options = Options(origin, base, initial, k, draws, seed, over)
-    if not compared(runs, out, options, fail_on or []):
+    options = Options(origin, base, initial, k, draws, seed, over, exact)
+    if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
         raise typer.Exit(1)
 
 
@@ -159,6 +170,7 @@ def evaluate(study_file: StudyFile, out: RunFolder = None) -> None:
 @app.command(no_args_is_help=True)
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder with results.json.")],
+    figures: Figures = None,
 ) -> None:
     """Build the report again from a folder's results.json alone.
 
@@ -169,7 +181,7 @@ def report(
     from goniometer.report import build
     from goniometer.results import read_results
 
-    typer.echo(build(read_results(folder / "results.json"), folder))
+    typer.echo(build(read_results(folder / "results.json"), folder, figures=[figures] if figures else []))
 
 
 @app.command()

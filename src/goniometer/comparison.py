@@ -16,7 +16,7 @@ from goniometer.geometry import MEASURES, SPECTRA
 from goniometer.geometry.null_table import add_nulls
 from goniometer.geometry.readings import DETAILED_PAIRS, Readings, read_pairs
 from goniometer.geometry.table import write_modules
-from goniometer.report import build
+from goniometer.report import FigureFormat, build
 from goniometer.results import (
     Comparison,
     Floor,
@@ -106,13 +106,14 @@ class Replicates:
     order_of: Mapping[str, int]
 
 
-def compare_deltas(
+def compare_deltas(  # noqa: PLR0913 (an option each)
     deltas: Mapping[str, Delta],
     *,
     k: int | None = None,
     draws: int = 200,
     seed: int = 0,
     origin: str | None = None,
+    exact: bool = False,
     replicates: Replicates | None = None,
     of_one_run: Sequence[Collection[str]] = (),
     advance: Callable[[int], None] = lambda _: None,
@@ -121,7 +122,7 @@ def compare_deltas(
 
     `of_one_run` groups names that are checkpoints of one run: their pairs are not judged.
     """
-    readings = read_pairs(deltas, k=k, advance=advance)
+    readings = read_pairs(deltas, k=k, exact=exact, advance=advance)
     pairs, nulls = add_nulls(readings, draws=draws, seed=seed)
     floors = _floors(pairs, replicates)
     by_names = {(pair.a, pair.b): pair for pair in pairs}
@@ -235,25 +236,39 @@ def compared(
     k: int | None = None,
     draws: int = 200,
     seed: int = 0,
+    exact: bool = False,
     of_one_run: Sequence[Collection[str]] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Results, Readings]:
     """Compare updates of which no seed floor is known."""
     comparison, readings = compare_deltas(
-        deltas, k=k, draws=draws, seed=seed, origin=origin, of_one_run=of_one_run, advance=advance
+        deltas,
+        k=k,
+        draws=draws,
+        seed=seed,
+        origin=origin,
+        exact=exact,
+        of_one_run=of_one_run,
+        advance=advance,
     )
     title = f"{len(deltas)} fine-tunes compared"
     return Results(title=title, versions=versions(VERSIONED), comparison=comparison), readings
 
 
-def write(results: Results, readings: Readings, folder: Path) -> Path:
+def write(
+    results: Results,
+    readings: Readings,
+    folder: Path,
+    *,
+    figures: Collection[FigureFormat] = (),
+) -> Path:
     """Write results.json, the tables and the report; return the path of report.html."""
 
     def make(partial: Path) -> None:
         (partial / "results.json").write_text(to_json(results))
         write_modules(readings, partial / "modules.parquet")
         write_tables(results, partial)
-        build(results, partial)
+        build(results, partial, figures=figures)
 
     write_folder(folder, make, {"stage": "compare", "schema_version": results.schema_version})
     return folder / "report.html"

@@ -15,6 +15,7 @@ from goniometer.results import Band, Comparison, NullKind, Reading, Trajectory
 
 if TYPE_CHECKING:
     from goniometer.library import Options
+    from goniometer.report import FigureFormat
 
 # Measures in the terminal's table of pairs, with their headings and digits.
 SHOWN = {
@@ -36,7 +37,13 @@ def stdout() -> Console:
     return console if console.is_terminal else Console(width=PIPED_WIDTH)
 
 
-def compared(runs: Sequence[str], out: Path, options: "Options", fail_on: Sequence[str]) -> bool:
+def compared(
+    runs: Sequence[str],
+    out: Path,
+    options: "Options",
+    fail_on: Sequence[str],
+    figures: "Sequence[FigureFormat]" = (),
+) -> bool:
     """Run `compare`, write its folder, print its tables; return whether no gate tripped."""
     from goniometer import gates
     from goniometer.geometry import MEASURES, SPECTRA
@@ -48,7 +55,7 @@ def compared(runs: Sequence[str], out: Path, options: "Options", fail_on: Sequen
     with bars() as shown:
         found = compare_with(runs, options, shown)
         with shown.task("write report", None):
-            page = found.save(out)
+            page = found.save(out, figures=figures)
     console = stdout()
     comparison = found.results.comparison
     print_trajectories(found.results.trajectories, console)

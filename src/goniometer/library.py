@@ -1,7 +1,7 @@
 """What `compare` gives in Python, and how the command comes by it: one value, one way."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from goniometer.deltas import Companions, Delta
     from goniometer.geometry.readings import Readings
+    from goniometer.report import FigureFormat
     from goniometer.steps import Checkpoints
 
 Runs = Sequence[str | Path] | Mapping[str, str | Path]
@@ -34,6 +35,7 @@ class Options:
     draws: int = 200
     seed: int = 0
     over: Literal["steps"] | None = None
+    exact: bool = False
 
 
 @final
@@ -85,8 +87,10 @@ class Compared:
         """
         return tidy(self.results, table).to_pandas()
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, figures: Collection["FigureFormat"] = ()) -> Path:
         """Write the folder that `goniometer compare` writes; return the path of report.html.
+
+        `figures` may ask for the charts as files too: "svg", "png".
 
         Raises:
             GoniometerError: the folder is not ours to replace, or this value was read from one.
@@ -98,7 +102,7 @@ class Compared:
                 "the readings of single modules are not in results.json",
                 fix="copy the folder that it was read from",
             )
-        return write(self.results, self.readings, Path(folder))
+        return write(self.results, self.readings, Path(folder), figures=figures)
 
     def __repr__(self) -> str:
         """The answer in a line."""
@@ -195,6 +199,7 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
             k=options.k,
             draws=options.draws,
             seed=options.seed,
+            exact=options.exact,
             of_one_run=[tuple(steps) for steps in found.of.values()],
             advance=advance,
         )

@@ -92,7 +92,8 @@ def report(
         )
     results = assemble(run.plan, compared, adapters, sampled, evaluated)
     with run.bars.task("report", None):
-        return comparison.write(results, readings, run.store.root / "report")
+        folder = run.store.root / "report"
+        return comparison.write(results, readings, folder, figures=["svg"])
 
 
 def assemble(

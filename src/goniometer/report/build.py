@@ -1,10 +1,11 @@
 """From results to a folder: report.html, summary.md and figures."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from goniometer.report import theme, vega
 from goniometer.results import Results
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
     from goniometer.report.page import Page
 
 
-def build(results: Results, folder: Path, *, png: bool = False) -> Path:
+FigureFormat = Literal["svg", "png"]
+
+
+def build(results: Results, folder: Path, *, figures: Collection[FigureFormat] = ()) -> Path:
     """Write the report into `folder` and return the path of report.html.
 
-    `folder` gets report.html (one file that makes no request), summary.md (for a model card) and
-    figures/*.svg; with `png` each figure also as PNG at twice the size. Equal results give equal
-    bytes.
+    `folder` gets report.html (one file that makes no request) and summary.md (for a model card);
+    with `figures` also each chart of the page as a file, as SVG, or as PNG at twice the size, which
+    takes as long as the rest together. Equal results give equal bytes.
     """
     # Altair takes half a second to import: only who builds a report waits for it.
-    from goniometer.report.figures import draw
     from goniometer.report.page import compose
     from goniometer.report.summary import summary
 
@@ -30,7 +33,10 @@ def build(results: Results, folder: Path, *, png: bool = False) -> Path:
     path = folder / "report.html"
     path.write_text(render(page), encoding="utf-8")
     (folder / "summary.md").write_text(summary(page), encoding="utf-8")
-    draw(page.gallery, folder / "figures", png=png)
+    if figures:
+        from goniometer.report.figures import draw
+
+        draw(page.gallery, folder / "figures", figures)
     return path
 
 

@@ -1,6 +1,7 @@
 """Figures that leave the page: SVG and PNG files in light colours."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from goniometer.report.chart import Chart, filled
@@ -11,8 +12,8 @@ GAP = 14
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
-def draw(gallery: Gallery, folder: Path, *, png: bool) -> None:
-    """Write figures/*.svg, with `png` also *.png; grids of small multiples are one figure each."""
+def draw(gallery: Gallery, folder: Path, formats: Collection[str]) -> None:
+    """Write the charts as svg or png files; grids of small multiples are one figure each."""
     import vl_convert
 
     folder.mkdir(exist_ok=True)
@@ -22,8 +23,9 @@ def draw(gallery: Gallery, folder: Path, *, png: bool) -> None:
             for chart in charts
         ]
         svg = tiled(drawn, columns)
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        if png:
+        if "svg" in formats:
+            (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        if "png" in formats:
             (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2))
 
 
