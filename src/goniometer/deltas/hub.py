@@ -66,6 +66,11 @@ def hub_id(argument: str) -> HubId | None:
     return HubId(match["repo"], match["folder"] or "", match["revision"] or "main")
 
 
+def argument_of(run: str | Path) -> str:
+    """Say a run as an argument: a Path is a path, even one that reads like a Hub id."""
+    return run if isinstance(run, str) else os.path.join(".", run)  # noqa: PTH118 (keeps the dot)
+
+
 def locate(argument: str) -> Located:
     """Return the folder of a run or a base; a Hub id is downloaded, or found in the cache.
 
