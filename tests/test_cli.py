@@ -157,9 +157,9 @@ def _pickle(folder: Path) -> None:
 
 BROKEN = {
     "truncated": (_truncate, "not a whole safetensors file"),
-    "infinite": (_infinite, "NaN, Inf"),
-    "unknown type": (lambda f: edit_config(f, peft_type="VERA"), "peft_type: cannot be read yet"),
-    "dora": (lambda f: edit_config(f, use_dora=True), "use_dora: DoRA"),
+    "infinite": (_infinite, "NaN or Inf"),
+    "unknown type": (lambda f: edit_config(f, peft_type="NEW"), "peft_type: cannot be read"),
+    "dora": (lambda f: edit_config(f, use_dora=True), "DoRA's lora_magnitude_vector is missing"),
     "pickle": (_pickle, "a pickle can run code"),
 }
 

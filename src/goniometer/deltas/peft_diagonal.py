@@ -64,7 +64,7 @@ def vera_entries(names: Sequence[str], folder: Folder) -> tuple[Entries, list[st
         module: _matrix_shape(folder.require(module, "VeRA's factors are cut to the base's shapes"))
         for module in modules
     }
-    projections = _projections(folder, [*shapes.values()])
+    projections = _projections(folder, [*shapes.values()]) if shapes else {}
     found = {
         module: _vera_entry(module, folder, shape, projections) for module, shape in shapes.items()
     }

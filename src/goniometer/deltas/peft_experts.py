@@ -72,7 +72,9 @@ def _parameter(
         return parameters[0]
     why = "factors of several parameters are told apart by the base's shapes"
     fitting = [
-        name for name in parameters if sorted(folder.require(name, why).shape[-2:]) == sorted(shape)
+        name
+        for name in parameters
+        if sorted(folder.require(_numbered(name, 0), why).shape) == sorted(shape)
     ]
     if len(fitting) != 1:
         raise GoniometerError(
