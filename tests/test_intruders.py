@@ -9,7 +9,14 @@ from scipy.linalg import subspace_angles
 
 from goniometer.deltas import Dense, LowRank
 from goniometer.geometry import intruders
-from goniometer.geometry.base_spectrum import rotation, spectral_shift, spectrum
+from goniometer.geometry.base_spectrum import (
+    Spectrum,
+    decompose_base,
+    gram_of,
+    rotation,
+    spectral_shift,
+    tuned_spectrum,
+)
 from goniometer.geometry.intruders import (
     EPSILON,
     Spread,
@@ -39,6 +46,10 @@ def decaying(shape: tuple[int, int], seed: int = 0) -> torch.Tensor:
     return (frame(seed, shape[0], s) * S) @ frame(seed + 1, shape[1], s).T
 
 
+def spectrum(W: torch.Tensor, k: int = K) -> Spectrum:
+    return decompose_base(W, k).spectrum
+
+
 def slow_intruders(W0: torch.Tensor, W1: torch.Tensor, k: int) -> int:
     """Algorithm 1 of arXiv 2410.21228, a vector at a time."""
     old, new = (np.linalg.svd(W.numpy(), full_matrices=False)[0] for W in (W0, W1))
@@ -50,8 +61,9 @@ def slow_intruders(W0: torch.Tensor, W1: torch.Tensor, k: int) -> int:
 
 
 def intruder_count(W0: torch.Tensor, W1: torch.Tensor, k: int = K) -> int:
-    before, after = spectrum(W0, k), spectrum(W1, k)
-    return count_intruders(largest_cosines(before, W0, after.U))
+    base = decompose_base(W0, k)
+    after = tuned_spectrum(base, Dense(W1 - W0), W1 - W0, k)
+    return count_intruders(largest_cosines(base, after.U))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -64,6 +76,21 @@ def test_the_spectrum_is_that_of_the_svd(shape: tuple[int, int]):
         assert np.abs(np.abs((mine.numpy() * theirs[:, :K]).sum(0)) - 1).max() < 1e-12
     assert torch.allclose(W @ found.V, found.U * found.S[:K], atol=1e-12)
     assert found.rank == min(shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("low_rank", [True, False])
+def test_a_tuned_weight_has_the_spectrum_of_its_sum(shape: tuple[int, int], low_rank: bool):
+    W0 = decaying(shape)
+    update = LowRank(normal(3, shape[0], 4).float(), normal(4, 4, shape[1]).float(), -0.03)
+    dW = update.dense()
+    base = decompose_base(W0, 20)
+    found = tuned_spectrum(base, update if low_rank else Dense(dW), dW, K)
+    u, s, vt = np.linalg.svd((W0 + dW).numpy(), full_matrices=False)
+    np.testing.assert_allclose(found.S, s, rtol=0, atol=1e-12 * s[0])
+    for mine, theirs in ((found.U, u), (found.V, vt.T)):
+        assert np.abs(np.abs((mine.numpy() * theirs[:, :K]).sum(0)) - 1).max() < 1e-12
+    assert torch.allclose(base.gram, gram_of(W0))
 
 
 def test_a_rank_below_k_is_said():
@@ -182,7 +209,7 @@ def test_independent_random_updates_fall_inside_their_null(
     for seed in range(10):
         dW = (frame(50 + seed, shape[0], 8) * S) @ frame(80 + seed, shape[1], 8).T
         after = spectrum(W0 + dW, K)
-        counts.append(count_intruders(largest_cosines(before, W0, after.U)))
+        counts.append(intruder_count(W0, W0 + dW))
         angles.append([rotation(before.U, after.U)[0], rotation(before.V, after.V)[0]])
     found = torch.tensor(angles).double().mean(0)
     assert float(drawn.intruders.mean()) == pytest.approx(np.mean(counts), abs=0.3)

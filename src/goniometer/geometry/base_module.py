@@ -16,7 +16,14 @@ from torch import Tensor
 from goniometer.deltas import AbstractMatrix, Delta, Dense, StoredTensor
 from goniometer.deltas.rounding import difference_noise
 from goniometer.geometry.base_measures import AtModule
-from goniometer.geometry.base_spectrum import Spectrum, rotation, spectral_shift, spectrum
+from goniometer.geometry.base_spectrum import (
+    Base,
+    Spectrum,
+    decompose_base,
+    rotation,
+    spectral_shift,
+    tuned_spectrum,
+)
 from goniometer.geometry.intruders import (
     count_intruders,
     largest_cosines,
@@ -44,6 +51,7 @@ ROTATIONS = tuple(
     f"rotation_{side}_{which}" for side in ("left", "right") for which in ("largest", "median")
 )
 SPECTRAL = ("spectral_shift", *ROTATIONS, "intruders")
+WHOLE = (*SPECTRAL, "principal_overlap")  # what needs the base's spectrum
 
 
 @final
@@ -85,18 +93,17 @@ def at_module(
     """
     reason = _unaffordable(weight.shape)
     if reason:
-        unread = {name: Reading(undefined=reason) for name in (*SPECTRAL, "principal_overlap")}
+        unread = dict.fromkeys(WHOLE, Reading(undefined=reason))
         for run, delta in deltas.items():
             update = delta[module]
             counts = _count(weight, update)
             yield AtModule(run, module, counts, difference_noise(update), unread)
         return
-    W0 = weight.dense()
     k = max(1, min(TOP, min(weight.shape) // 3))
-    before = spectrum(W0, max(k, principal_rank(weight.shape)))
+    base = decompose_base(weight.dense(), max(k, principal_rank(weight.shape)))
     for run, delta in deltas.items():
         rng = np.random.default_rng(derive(seed, "against base", run, module))
-        yield _of_run(run, module, W0, before, delta[module], k, rng)
+        yield _of_run(run, module, base, delta[module], k, rng)
 
 
 def _unaffordable(shape: tuple[int, int]) -> str | None:
@@ -109,37 +116,34 @@ def _unaffordable(shape: tuple[int, int]) -> str | None:
 
 
 def _of_run(
-    run: str,
-    module: str,
-    W0: Float[Tensor, "m n"],
-    before: Spectrum,
-    update: AbstractMatrix,
-    k: int,
-    rng: np.random.Generator,
+    run: str, module: str, base: Base, update: AbstractMatrix, k: int, rng: np.random.Generator
 ) -> AtModule:
     dW = update.dense()
-    entries = _count(Dense(W0), Dense(dW))
-    readings: dict[str, Reading] = {}
+    entries = _count(Dense(base.W), Dense(dW))
+    if not entries.base:
+        missing = dict.fromkeys(WHOLE, Reading(undefined="the base is zero here"))
+        return AtModule(run, module, entries, difference_noise(update), missing)
+    found = base.spectrum
+    r = principal_rank(update.shape)
+    mask = principal_mask(found.U[:, :r], found.S[:r], found.V[:, :r])
+    shared = overlap(mask, base.W, dW, draws=MASK_DRAWS, rng=rng)
+    after = tuned_spectrum(base, update, dW, k)
     nulls: dict[str, dict[BaseNullKind, Float[Tensor, " draw"]]] = {}
-    r = principal_rank((W0.shape[0], W0.shape[1]))
-    mask = principal_mask(before.U[:, :r], before.S[:r], before.V[:, :r]) if entries.base else None
-    shared = None if mask is None else overlap(mask, W0, dW, draws=MASK_DRAWS, rng=rng)
     if shared is None:
-        reason = "no weight changes in bfloat16" if entries.base else "the base is zero here"
-        readings["principal_overlap"] = Reading(undefined=reason)
+        readings = {"principal_overlap": Reading(undefined="no weight changes in bfloat16")}
     else:
-        readings["principal_overlap"] = Reading(value=shared.value)
+        readings = {"principal_overlap": Reading(value=shared.value)}
         nulls["principal_overlap"] = {
-            "independent": shared.independent, "shuffled": shared.shuffled
-        }  # fmt: skip
-    after = spectrum(W0 + dW, k) if entries.base else before
-    if min(before.rank, after.rank) < k:
-        reason = f"numerical rank below k = {k}"
-        readings |= {name: Reading(undefined=reason) for name in SPECTRAL}
+            "independent": shared.independent,
+            "shuffled": shared.shuffled,
+        }
+    if min(found.rank, after.rank) < k:
+        reason = Reading(undefined=f"numerical rank below k = {k}")
+        readings |= dict.fromkeys(SPECTRAL, reason)
     else:
-        readings |= _spectral(W0, before, after, k)
+        readings |= _spectral(base, after, k)
         if entries.update:
-            nulls |= _spectral_nulls(before, W0, update, k, rng)
+            nulls |= _spectral_nulls(base, update, k, rng)
     return AtModule(run, module, entries, difference_noise(update), readings, nulls)
 
 
@@ -148,25 +152,21 @@ def _count(weight: AbstractMatrix, update: AbstractMatrix) -> Entries:
     return sum((count_entries(weight.rows(*r), update.rows(*r)) for r in ranges), NO_ENTRIES)
 
 
-def _spectral(
-    W0: Float[Tensor, "m n"], before: Spectrum, after: Spectrum, k: int
-) -> dict[str, Reading]:
-    values = {"spectral_shift": spectral_shift(before.S, after.S)}
+def _spectral(base: Base, after: Spectrum, k: int) -> dict[str, Reading]:
+    before = base.spectrum
     angles = (*rotation(before.U[:, :k], after.U), *rotation(before.V[:, :k], after.V))
-    values |= dict(zip(ROTATIONS, angles, strict=True))
-    values["intruders"] = count_intruders(largest_cosines(before, W0, after.U))
+    values = {
+        "spectral_shift": spectral_shift(before.S, after.S),
+        **dict(zip(ROTATIONS, angles, strict=True)),
+        "intruders": count_intruders(largest_cosines(base, after.U)),
+    }
     return {name: Reading(value=value) for name, value in values.items()}
 
 
 def _spectral_nulls(
-    before: Spectrum,
-    W0: Float[Tensor, "m n"],
-    update: AbstractMatrix,
-    k: int,
-    rng: np.random.Generator,
+    base: Base, update: AbstractMatrix, k: int, rng: np.random.Generator
 ) -> dict[str, dict[BaseNullKind, Float[Tensor, " draw"]]]:
-    shape = (W0.shape[0], W0.shape[1])
-    drawn = random_directions(before.S, shape, spread(update), k, rng)
+    drawn = random_directions(base.spectrum.S, update.shape, spread(update), k, rng)
     angles = torch.cat([drawn.left, drawn.right], dim=1).unbind(1)
     columns = {"intruders": drawn.intruders, **dict(zip(ROTATIONS, angles, strict=True))}
     return {name: {"random directions": draws} for name, draws in columns.items()}

@@ -8,10 +8,12 @@ spectral shift and principal-angle rotation. We take the angles from sines, as a
 from dataclasses import dataclass
 from typing import final
 
+import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from goniometer.deltas import AbstractMatrix, LowRank
 from goniometer.geometry.subspace import SINE_ABOVE
 
 # Singular values under this share of the first are rounding in a Gram matrix, or near it.
@@ -21,31 +23,81 @@ RANK_FLOOR = 1e-6
 @final
 @dataclass(frozen=True)
 class Spectrum:
-    """All singular values of an m x n weight, its top k singular vectors, and those of one side.
+    """All singular values of an m x n weight and its top k singular vectors, in float64.
 
-    From the eigenvectors of the Gram matrix of the shorter side, in float64: one product and one
-    symmetric eigenproblem, a fraction of an SVD's time. A Gram squares the condition number, so
-    singular values are within 1e-8 of the first, and those above 1e-4 of the first within 1e-12.
+    From the Gram matrix of the shorter side: one product and one symmetric eigenproblem, a fraction
+    of an SVD's time. A Gram squares the condition number, so singular values are within 1e-8 of the
+    first, and those above 1e-4 of the first within 1e-12. In float32 a shift of 1e-5 would be lost.
     """
 
     S: Float[Tensor, " s"]  # descending, s the shorter side
     U: Float[Tensor, "m k"]
     V: Float[Tensor, "n k"]
-    shorter: Float[Tensor, "s s"]  # all singular vectors of the shorter side; left if m = n
     rank: int  # numerical, as far as a Gram can tell
 
 
-def spectrum(W: Float[Tensor, "m n"], k: int) -> Spectrum:
-    """Decompose a weight in float64, with the top k vectors of both sides (fewer below rank k)."""
-    wide = W.shape[0] <= W.shape[1]  # a square one's shorter side is the left
-    gram = W @ W.T if wide else W.T @ W
+@final
+@dataclass(frozen=True)
+class Base:
+    """A base's weight, its spectrum, and all singular vectors of its shorter side."""
+
+    W: Float[Tensor, "m n"]
+    gram: Float[Tensor, "s s"]
+    spectrum: Spectrum
+    shorter: Float[Tensor, "s s"]
+
+    @property
+    def wide(self) -> bool:
+        """Whether the shorter side is the left one; that of a square matrix is."""
+        return _is_wide(self.W)
+
+
+def decompose_base(W: Float[Tensor, "m n"], k: int) -> Base:
+    """Decompose a base's weight once for all runs."""
+    gram = gram_of(W)
     values, vectors = torch.linalg.eigh(gram)
-    S, shorter = values.flip(0).clamp(min=0).sqrt(), vectors.flip(1)
-    rank = int((1e-7 * S[0] < S).sum())
-    near = shorter[:, : min(k, rank)]
-    far = (W.T @ near if wide else W @ near) / S[: near.shape[1]]
-    U, V = (near, far) if wide else (far, near)
-    return Spectrum(S, U, V, shorter, rank)
+    shorter = vectors.flip(1)
+    return Base(W, gram, _spectrum(W, values, shorter, k), shorter)
+
+
+def tuned_spectrum(
+    base: Base, update: AbstractMatrix, dW: Float[Tensor, "m n"], k: int
+) -> Spectrum:
+    """Spectrum of W0 + dW, dW being the update formed; its Gram from thin products if low rank."""
+    W = base.W + dW
+    gram = _moved_gram(base, update) if isinstance(update, LowRank) else gram_of(W)
+    s = len(gram)
+    # Some vectors by one routine and all values by another take half as long as all of both.
+    top = scipy.linalg.eigh(gram.numpy(), subset_by_index=(s - min(k, s), s - 1))[1]
+    return _spectrum(W, torch.linalg.eigvalsh(gram), torch.from_numpy(top).flip(1), k)
+
+
+def gram_of(W: Float[Tensor, "m n"]) -> Float[Tensor, "s s"]:
+    """Gram matrix of the shorter side."""
+    return W @ W.T if _is_wide(W) else W.T @ W
+
+
+def _is_wide(W: Float[Tensor, "m n"]) -> bool:
+    return W.shape[0] <= W.shape[1]
+
+
+def _moved_gram(base: Base, update: LowRank) -> Float[Tensor, "s s"]:
+    """(W0 + X Y')' (W0 + X Y') = gram + P Y' + Y P' + Y (X' X) Y' with P = W0' X; or the sides."""
+    B, A = update.scale * update.B.double(), update.A.double().T
+    W, X, Y = (base.W, A, B) if base.wide else (base.W.T, B, A)
+    cross = (W @ X) @ Y.T
+    return base.gram + cross + cross.T + Y @ (X.T @ X) @ Y.T
+
+
+def _spectrum(
+    W: Float[Tensor, "m n"], values: Float[Tensor, " s"], vectors: Float[Tensor, "s v"], k: int
+) -> Spectrum:
+    S = values.flip(0).clamp(min=0).sqrt()
+    rank = int((RANK_FLOOR * S[0] < S).sum())
+    near = vectors[:, : min(k, rank)]
+    far = (W.T @ near if _is_wide(W) else W @ near) / S[: near.shape[1]]
+    U, V = (near, far) if _is_wide(W) else (far, near)
+    return Spectrum(S, U, V, rank)
 
 
 def spectral_shift(before: Float[Tensor, " s"], after: Float[Tensor, " s"]) -> float:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from goniometer.deltas import AbstractMatrix, LowRank
 from goniometer.deltas.matrix import orthonormalise
-from goniometer.geometry.base_spectrum import Spectrum, rotation
+from goniometer.geometry.base_spectrum import Base, rotation
 from goniometer.geometry.top import krylov, top_svd
 
 EPSILON = 0.5
@@ -31,22 +31,23 @@ DIRECT = 256
 KEPT = 32
 # Draws of a null: those of a dense update cost as much as a product with the weights each.
 DRAWS_LOW_RANK, DRAWS_DENSE = 20, 4
-# How far the top of a draw is followed, as a share of its first singular value.
-TOLERANCE = 1e-4
+# Residual at which the top of a draw is taken, as a share of the update's first singular value.
+TOLERANCE = 0.03
+# Vectors beyond the top k, of the base and of the update, that its search starts from.
+SPARE = 5
 
 
-def largest_cosines(
-    base: Spectrum, W0: Float[Tensor, "m n"], U: Float[Tensor, "m K"]
-) -> Float[Tensor, " K"]:
+def largest_cosines(base: Base, U: Float[Tensor, "m K"]) -> Float[Tensor, " K"]:
     """Of each column of U the largest absolute cosine to a left singular vector of W0.
 
     Left vectors of a tall W0 are W0 v / s. What lies outside its numerical rank is no vector of it.
     """
-    if len(base.shorter) == len(U):
+    if base.wide:
         along = base.shorter.T @ U
     else:
-        along = base.shorter.T @ (W0.T @ U) / base.S.clamp(min=1e-300)[:, None]
-    return along[: base.rank].abs().amax(0)
+        S = base.spectrum.S.clamp(min=1e-300)
+        along = base.shorter.T @ (base.W.T @ U) / S[:, None]
+    return along[: base.spectrum.rank].abs().amax(0)
 
 
 def count_intruders(cosines: Float[Tensor, " K"]) -> int:
@@ -66,6 +67,11 @@ class Spread:
     def draws(self) -> int:
         """How many draws of its null are affordable."""
         return DRAWS_DENSE if self.rest else DRAWS_LOW_RANK
+
+    def norm(self, shape: tuple[int, int]) -> float:
+        """Spectral norm: of the part kept, or of noise of the norm left (Bai and Yin 1988)."""
+        noise = self.rest * sum(side**-0.5 for side in shape)
+        return max([noise, *self.S[:1].tolist()])
 
 
 def spread(update: AbstractMatrix, seed: int = 0) -> Spread:
@@ -142,6 +148,7 @@ def _draw(
             back += noise.T @ out
         return out, back
 
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    top = krylov(product, n, k, generator, TOLERANCE)
+    # The top is near that of the base, of the update, or of both.
+    start = torch.cat([torch.eye(n, k + SPARE, dtype=torch.float64), Y[:, :SPARE]], dim=1)
+    top = krylov(product, start, k, TOLERANCE * update.norm(shape) / float(S0[0]))
     return top.U, top.V

@@ -26,7 +26,7 @@ UNCHANGED = 1e-3
 PRINCIPAL_SHARE = 0.5
 PRINCIPAL_RANK = 64
 # Permutations of an update, each a pass over its entries.
-SHUFFLES = 5
+SHUFFLES = 3
 
 
 @final
@@ -113,8 +113,8 @@ def overlap(
     hypergeometric. `shuffled`: see above; NaN where the shuffled update changes nothing.
     """
     W0, dW = W0.float(), dW.float()
-    rounded = as_bf16(W0)
-    changed = rounded != as_bf16(W0 + dW)
+    rounded = W0.bfloat16()
+    changed = rounded != (W0 + dW).bfloat16()
     count, principal = int(changed.sum()), int(mask.sum())
     if not count:
         return None
@@ -123,7 +123,7 @@ def overlap(
     shuffled = []
     for _ in range(SHUFFLES):
         rows, columns = (torch.from_numpy(rng.permutation(size)) for size in (m, n))
-        moved = rounded != as_bf16(W0 + dW[rows][:, columns])
+        moved = rounded != (W0 + dW[rows][:, columns]).bfloat16()
         shuffled.append(float((moved & mask).sum()) / max(1, int(moved.sum())))
     value = float((changed & mask).sum()) / count
     return Overlap(value, torch.from_numpy(independent), torch.tensor(shuffled).double())

@@ -82,24 +82,24 @@ def _iterated(matrix: AbstractMatrix, k: int, seed: int) -> Top:
         return Y, Z
 
     generator = torch.Generator().manual_seed(derive(seed, "top svd", matrix.shape, k))
-    found = krylov(product, matrix.shape[1], k, generator)
-    return replace(found, energy=energies[0])
+    size = (matrix.shape[1], k + OVERSAMPLING)
+    start = torch.randn(size, generator=generator, dtype=torch.float64)
+    return replace(krylov(product, start, k), energy=energies[0])
 
 
 def krylov(
     product: Callable[[Tensor], tuple[Tensor, Tensor]],
-    n: int,
+    start: Float[Tensor, "n l"],
     k: int,
-    generator: torch.Generator,
     tolerance: float = TOLERANCE,
 ) -> Top:
     """The k largest triplets of a matrix of n columns that is known by its products alone.
 
-    `product` takes W, n x l, and returns M W and M' M W. Needs PASSES * (k + OVERSAMPLING) to be at
-    most either side. `energy` is that of the triplets: of the rest nothing is known.
+    `product` takes W, n x l, and returns M W and M' M W. `start` has k columns or more, random
+    where nothing is known of the right singular vectors; PASSES times as many must fit in n.
+    `energy` is that of the triplets: of the rest nothing is known.
     """
-    fresh = torch.randn(n, k + OVERSAMPLING, generator=generator, dtype=torch.float64)
-    W = fresh = torch.linalg.qr(fresh).Q
+    W = fresh = torch.linalg.qr(start).Q
     Y, Z = last = product(fresh)
     top = _ritz(W, Y, Z, k)
     for _ in range(PASSES - 1):
