@@ -49,7 +49,14 @@ def read(path: Path, companions: Companions = NONE_GIVEN) -> Delta:
         if (path / signature).is_file():
             return reader(path, companions)
     expected = " or ".join(f"a folder with {signature}" for signature, _ in FORMATS.values())
-    raise GoniometerError("not an update that can be read", file=path, expected=expected)
+    inside = sorted(
+        {file.parent.name for name, _ in FORMATS.values() for file in path.glob(f"*/{name}")}
+    )
+    raise GoniometerError(
+        "not an update that can be read", file=path, expected=expected,
+        found=f"updates in its folders {', '.join(inside)}" if inside else None,
+        fix="name one of those folders" if inside else None,
+    )  # fmt: skip
 
 
 __all__ = [

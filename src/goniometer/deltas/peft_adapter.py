@@ -18,7 +18,7 @@ from goniometer.deltas.peft_diagonal import adalora_entry, vera_entries
 from goniometer.deltas.peft_experts import expert_entries, parameters_of
 from goniometer.deltas.peft_folder import Entries, Folder, open_folder
 from goniometer.deltas.peft_fused import split
-from goniometer.deltas.peft_initial import changes_the_base, initial_folder, minus_initial
+from goniometer.deltas.peft_initial import initial_folder, minus_initial
 from goniometer.deltas.peft_lora import collect, lora_entries
 from goniometer.deltas.peft_merged import KINDS, merged_entries
 from goniometer.deltas.peft_whole import Whole, whole_entries
@@ -127,21 +127,21 @@ def _warnings(folder: Folder, fused: Sequence[str]) -> list[str]:
 
 def _read_lora(folder: Folder) -> _Read:
     config = lora_config(folder.tree, folder.config)
+    initial = initial_folder(folder, folder.companions, config)
     entries, others = _lora(folder, config)
-    warnings: tuple[str, ...] = ()
-    if changes_the_base(config):
-        initial = initial_folder(folder, folder.companions, config)
+    warnings: list[str] = []
+    if initial is not None:
         start = open_folder(initial, folder.companions)
         start_entries, _ = _lora(start, lora_config(start.tree, start.config))
         entries = minus_initial(entries, start_entries, folder, initial)
         init = str(config.init_lora_weights)
-        warnings = (f"{init}: the update since the initial adapter {initial}",)
+        warnings.append(f"{init}: the update since the initial adapter {initial}")
         if init == "loftq":
-            warnings = (*warnings, "loftq: the base and the initial adapter are not the original")
+            warnings.append("loftq: the base and the initial adapter are not the original base")
     name = "rsLoRA" if config.use_rslora else "LoRA"
     if config.use_dora:
         name = f"{name}, DoRA" if config.use_rslora else "DoRA"
-    return _Read(name, entries, others, "keys such as ....q_proj.lora_A.weight", warnings)
+    return _Read(name, entries, others, "keys such as ....q_proj.lora_A.weight", tuple(warnings))
 
 
 def _lora(folder: Folder, config: LoraConfig) -> tuple[Entries, list[str]]:

@@ -14,17 +14,16 @@ from goniometer.deltas.peft_folder import Entries, Entry, Folder
 from goniometer.errors import GoniometerError
 
 
-def changes_the_base(config: LoraConfig) -> bool:
-    """Say whether the initialisation took something out of the base."""
-    return config.init_lora_weights not in PLAIN_INITS
-
-
-def initial_folder(folder: Folder, companions: Companions, config: LoraConfig) -> Path:
+def initial_folder(folder: Folder, companions: Companions, config: LoraConfig) -> Path | None:
     """The adapter as saved at the start: the one given, or the one that lies in the run's folder.
+
+    None where the initialisation took nothing out of the base.
 
     Raises:
         GoniometerError: there is none, several, or the adapter has DoRA besides.
     """
+    if config.init_lora_weights in PLAIN_INITS:
+        return None
     init = str(config.init_lora_weights)
     if config.use_dora:
         raise GoniometerError(
