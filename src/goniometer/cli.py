@@ -74,6 +74,13 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
             "--exact", help="Decompose large dense updates whole, not to their top k: slow."
         ),
     ] = False,
+    base_measures: Annotated[
+        bool,
+        typer.Option(
+            "--base-measures/--no-base-measures",
+            help="With --base, measure each run against it too: seconds a module and run.",
+        ),
+    ] = True,
     figures: Figures = None,
     fail_on: Annotated[
         list[str] | None,
@@ -105,7 +112,7 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
     pairs.csv, runs.csv; over steps also steps.csv, rank_one.csv: tidy tables
 
-    modules.parquet: every reading of every module
+    modules.parquet, with a base base_modules.parquet: every reading of every module
 
     [bold]Exit codes[/bold]
 
@@ -116,7 +123,7 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     from goniometer.store import check_replaceable
 
     check_replaceable(out)
-    options = Options(origin, base, initial, k, draws, seed, over, exact)
+    options = Options(origin, base, initial, k, draws, seed, over, exact, base_measures)
     if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
         raise typer.Exit(1)
 
@@ -181,7 +188,9 @@ def report(
     from goniometer.report import build
     from goniometer.results import read_results
 
-    typer.echo(build(read_results(folder / "results.json"), folder, figures=[figures] if figures else []))
+    typer.echo(
+        build(read_results(folder / "results.json"), folder, figures=[figures] if figures else [])
+    )
 
 
 @app.command()

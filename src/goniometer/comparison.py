@@ -13,6 +13,8 @@ from goniometer.deltas import Delta, read
 from goniometer.deltas.hub import locate
 from goniometer.errors import GoniometerError
 from goniometer.geometry import MEASURES, SPECTRA
+from goniometer.geometry.base_measures import AtModule
+from goniometer.geometry.base_table import write_base_modules
 from goniometer.geometry.null_table import add_nulls
 from goniometer.geometry.readings import DETAILED_PAIRS, Readings, read_pairs
 from goniometer.geometry.table import write_modules
@@ -260,6 +262,7 @@ def write(
     readings: Readings,
     folder: Path,
     *,
+    at_base: Sequence[AtModule] = (),
     figures: Collection[FigureFormat] = (),
 ) -> Path:
     """Write results.json, the tables and the report; return the path of report.html."""
@@ -267,6 +270,8 @@ def write(
     def make(partial: Path) -> None:
         (partial / "results.json").write_text(to_json(results))
         write_modules(readings, partial / "modules.parquet")
+        if at_base:
+            write_base_modules(at_base, partial / "base_modules.parquet")
         write_tables(results, partial)
         build(results, partial, figures=figures)
 

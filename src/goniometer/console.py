@@ -11,7 +11,7 @@ from rich.table import Table
 
 from goniometer.config import Study
 from goniometer.progress import bars
-from goniometer.results import Band, Comparison, NullKind, Reading, Trajectory
+from goniometer.results import AgainstBase, Band, Comparison, NullKind, Reading, Trajectory
 
 if TYPE_CHECKING:
     from goniometer.library import Options
@@ -26,6 +26,18 @@ SHOWN = {
     "angle_right_smallest": ("right", 1),
     "u1": ("u1", 3),
     "v1": ("v1", 3),
+}
+# Measures against the base in the terminal.
+AGAINST_BASE = {
+    "relative_norm": ("relative norm", 5),
+    "spectral_shift": ("spectral shift", 6),
+    "principal_overlap": ("principal overlap", 3),
+    "unchanged_fp32": ("unchanged fp32", 3),
+    "unchanged_bf16": ("bf16", 3),
+    "rotation_left_largest": ("rotation left", 2),
+    "rotation_right_largest": ("right", 2),
+    "intruders": ("intruders", 0),
+    "storage_noise": ("storage noise", 3),
 }
 # A table that goes to a file or a pipe is not folded to some terminal's width.
 PIPED_WIDTH = 200
@@ -60,6 +72,7 @@ def compared(
     comparison = found.results.comparison
     print_trajectories(found.results.trajectories, console)
     print_comparison(comparison, console)
+    print_against_base(comparison.against_base, console)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
     trips = [line for gate in conditions for line in gates.trips(gate, comparison)]
     for line in trips:
@@ -134,6 +147,34 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for group, table in comparison.nulls.items():
         console.print(_nulls(group, table["union"]))
     _print_remarks(comparison, console)
+
+
+def print_against_base(found: AgainstBase | None, console: Console) -> None:
+    """Print what each run did to the base, over all modules, with its nulls below it."""
+    if found is None:
+        return
+    title = f"against the base {found.base} ({found.fingerprint[:12]}), over all modules"
+    table = _table(title, ["run"], [heading for heading, _ in AGAINST_BASE.values()])
+    for run in found.runs:
+        readings = run.scopes["all"]
+        numbers = [_number(readings[name], digits) for name, (_, digits) in AGAINST_BASE.items()]
+        table.add_row(run.name, *numbers)
+        bands = run.nulls.get("all", {})
+        for kind in dict.fromkeys(kind for by_kind in bands.values() for kind in by_kind):
+            cells = [
+                f"{bands[name][kind].low:.{digits}f} to {bands[name][kind].high:.{digits}f}"
+                if kind in bands.get(name, {})
+                else ""
+                for name, (_, digits) in AGAINST_BASE.items()
+            ]
+            table.add_row(f"  null: {kind}", *cells, style="dim")
+    console.print(table)
+    for run in found.runs:
+        for reason, modules in run.not_measured.items():
+            line = (
+                f"not measured in {run.name}: {len(modules)} modules ({modules[0]}, ...): {reason}"
+            )
+            console.print(line, soft_wrap=True, highlight=False)
 
 
 def _nulls(group: str, bands: Mapping[str, Mapping[NullKind, Band]]) -> Table:

@@ -1,9 +1,9 @@
 """What `compare` gives in Python, and how the command comes by it: one value, one way."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
@@ -15,7 +15,8 @@ from goniometer.tidy import tidy
 if TYPE_CHECKING:
     import pandas as pd
 
-    from goniometer.deltas import Companions, Delta
+    from goniometer.deltas import BaseModel, Companions, Delta
+    from goniometer.geometry.base_measures import AtModule
     from goniometer.geometry.readings import Readings
     from goniometer.report import FigureFormat
     from goniometer.steps import Checkpoints
@@ -36,6 +37,7 @@ class Options:
     seed: int = 0
     over: Literal["steps"] | None = None
     exact: bool = False
+    base_measures: bool = True
 
 
 @final
@@ -45,6 +47,7 @@ class Compared:
 
     results: Results
     readings: "Readings | None" = field(default=None, compare=False)
+    at_base: "tuple[AtModule, ...]" = field(default=(), compare=False)
 
     @property
     def runs(self) -> tuple[RunReadings, ...]:
@@ -102,7 +105,9 @@ class Compared:
                 "the readings of single modules are not in results.json",
                 fix="copy the folder that it was read from",
             )
-        return write(self.results, self.readings, Path(folder), figures=figures)
+        return write(
+            self.results, self.readings, Path(folder), at_base=self.at_base, figures=figures
+        )
 
     def __repr__(self) -> str:
         """The answer in a line."""
@@ -148,6 +153,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
     draws: int = 200,
     seed: int = 0,
     over: Literal["steps"] | None = None,
+    base_measures: bool = True,
     progress: bool = False,
 ) -> Compared:
     """Compare some fine-tunes, as `goniometer compare` does; nothing is written or printed.
@@ -161,13 +167,14 @@ def compare(  # noqa: PLR0913 (the command has as many)
         draws: simulations for each null.
         seed: of the nulls.
         over: "steps" reads the checkpoints of each run as a trajectory.
+        base_measures: with a base, measure each run against it too: seconds a module and run.
         progress: show bars on stderr.
 
     Raises:
         GoniometerError: as the readers say, shapes that show different bases, or k too large.
     """
     origin, base, initial = (None if x is None else str(x) for x in (origin, base, initial))
-    options = Options(origin, base, initial, k, draws, seed, over)
+    options = Options(origin, base, initial, k, draws, seed, over, base_measures=base_measures)
     with bars() if progress else nullcontext(Silent()) as shown:
         return compare_with(runs, options, shown)
 
@@ -203,7 +210,40 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
             of_one_run=[tuple(steps) for steps in found.of.values()],
             advance=advance,
         )
-    return Compared(_with_trajectories(results, found), readings)
+    results = _with_trajectories(results, found)
+    if given.base is None or not options.base_measures:
+        return Compared(results, readings)
+    with shown.task("measure against the base", modules) as advance:
+        return _against_base(Compared(results, readings), deltas, given.base, options, advance)
+
+
+def _against_base(
+    compared: Compared,
+    deltas: "Mapping[str, Delta]",
+    base: "BaseModel",
+    options: Options,
+    advance: Callable[[int], None],
+) -> Compared:
+    from goniometer.geometry.against_base import read_against_base
+
+    comparison = compared.results.comparison
+    if options.origin is not None:
+        # What a run added to its origin, added to the base, is a model that nobody trained.
+        left_out = "measures against the base are left out with --origin"
+        changed: dict[str, object] = {"warnings": (*comparison.warnings, left_out)}
+        at_base: tuple[AtModule, ...] = ()
+    else:
+        # A path of this machine is no name; a Hub id is.
+        given = str(options.base)
+        name = base.folder.resolve().name if Path(given).is_dir() else given
+        found, at_base = read_against_base(
+            deltas, base, name=name, seed=options.seed, advance=advance
+        )
+        changed = {"against_base": found}
+    results = compared.results.model_copy(
+        update={"comparison": comparison.model_copy(update=changed)}
+    )
+    return replace(compared, results=results, at_base=at_base)
 
 
 def read_compared(folder: str | Path) -> Compared:
