@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 from goniometer.report.build import render
 from goniometer.report.page import Page, compose
+from tests import steps_factory
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 
 HOSTILE = {
@@ -19,6 +20,7 @@ CASES = {
     "study": lambda: results(study=True, runs=ARMS + ORDERS + INITS),
     "comparison": lambda: results(layers=36, identical=("SFT", "RFT"), zero="DPO"),
     "two runs": lambda: results(runs=("SFT", "DPO")),
+    "steps": lambda: steps_factory.results({"sft": 0.6, "<i>dpo</i>": 0.0}),
     "hostile": lambda: renamed(results(study=True), HOSTILE),
 }
 

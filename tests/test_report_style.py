@@ -32,7 +32,7 @@ def test_a_measure_is_written_so_that_it_can_be_told_from_0_and_1(a, b):
         text = notation.in_unit(value, "").replace(notation.MINUS, "-")
         if abs(value) > 1e-6:
             assert float(text) != 0
-        if abs(abs(value) - 1) > 0:
+        if abs(abs(value) - 1) > notation.ROUNDING:
             assert abs(float(text)) != 1
     ends = notation.span(min(a, b), max(a, b)).replace(notation.MINUS, "-").split(" to ")
     assert float(ends[0]) <= float(ends[-1])

@@ -45,6 +45,8 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[Chart], int, int]]:
             )
     if gallery.forests:
         found["forest"] = ([charts[chart] for chart in gallery.forests], 1, 640)
+    if gallery.steps:
+        found["steps"] = ([charts[name] for _, row in gallery.steps for name in row], 4, 225)
     if gallery.curves:
         columns = min(4, len(gallery.curves))
         rows = [gallery.curves[i : i + columns] for i in range(0, len(gallery.curves), columns)]

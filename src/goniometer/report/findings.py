@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import notation
+from goniometer.report import notation, words_steps
 from goniometer.report.index import Index, cosine, read, whole
 from goniometer.report.panels import most_different
 from goniometer.report.words import binding, groups, headline, sameness
@@ -31,14 +31,11 @@ class Answer:
 
 def answer(index: Index) -> Answer:
     """Compose the first screen."""
+    trajectories = index.results.trajectories
     sentences = (
         *_empty(index),
-        *_within(index),
-        *_crossing(index),
-        *_furthest(index),
-        *_yardstick(index),
-        *_scores(index),
-        *_against_geometry(index),
+        *words_steps.sentences(trajectories),
+        *(_of_pairs(index) if not trajectories else ()),
     )
     study = index.results.study
     alerts = tuple(
@@ -48,6 +45,17 @@ def answer(index: Index) -> Answer:
     )
     of_runs = [f"{run.name}: {text}" for run in index.comparison.runs for text in run.warnings]
     return Answer(headline(index), sentences, alerts, (*index.comparison.warnings, *of_runs))
+
+
+def _of_pairs(index: Index) -> list[str]:
+    return [
+        *_within(index),
+        *_crossing(index),
+        *_furthest(index),
+        *_yardstick(index),
+        *_scores(index),
+        *_against_geometry(index),
+    ]
 
 
 def _empty(index: Index) -> list[str]:

@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import charts_depth, charts_study, charts_training, charts_whole, panels
+from goniometer.report import (
+    charts_depth,
+    charts_steps,
+    charts_study,
+    charts_training,
+    charts_whole,
+    panels,
+)
 from goniometer.report.chart import Chart, compiled, unchecked
 from goniometer.report.index import Index
 from goniometer.report.panels import Grid
@@ -40,6 +47,7 @@ class Gallery:
     grids: dict[str, tuple[str, ...]]  # names of the charts of each grid
     forests: tuple[str, ...]  # one a verdict
     curves: tuple[tuple[str, str], ...]  # loss chart, norm chart
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()  # run, charts of its trajectory
 
 
 def hang(index: Index, order: Sequence[str]) -> Gallery:
@@ -53,8 +61,9 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
     charts |= _study_charts(index)
     forests = _forests(charts, index.paired_arms)
     curves = _curves(charts, index)
+    steps = _trajectories(charts, index)
     bases = _bases(index, {chart.base for chart in charts.values()})
-    return Gallery(charts, bases, menus, grids, forests, curves)
+    return Gallery(charts, bases, menus, grids, forests, curves, steps)
 
 
 def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
@@ -71,6 +80,7 @@ def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
         "loss": charts_training.loss_spec,
         "norm": charts_training.norm_spec,
         "held-out": charts_training.held_out_spec,
+        "steps": charts_steps.steps_spec,
     }
 
 
@@ -127,6 +137,19 @@ def _forests(charts: dict[str, Chart], found: Sequence[Paired]) -> tuple[str, ..
             charts[f"forest-{i}"] = charts_study.forest(rows, reach, room)
             forests.append(f"forest-{i}")
     return tuple(forests)
+
+
+def _trajectories(
+    charts: dict[str, Chart], index: Index
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    named = []
+    for i, one in enumerate(index.results.trajectories):
+        drawn = {
+            f"steps-{i}-{j}": chart for j, chart in enumerate(charts_steps.panels(index, one, i))
+        }
+        charts |= drawn
+        named.append((one.name, tuple(drawn)))
+    return tuple(named)
 
 
 def _curves(charts: dict[str, Chart], index: Index) -> tuple[tuple[str, str], ...]:

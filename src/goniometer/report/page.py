@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import charts_whole, tables_geometry, tables_study
+from goniometer.report import charts_whole, tables_geometry, tables_steps, tables_study
 from goniometer.report.findings import Answer, answer
 from goniometer.report.gallery import Gallery, hang
 from goniometer.report.index import Index
@@ -59,6 +59,9 @@ def _comparison_tables(index: Index, order: Sequence[str]) -> dict[str, Table]:
         "pairs": tables_geometry.pairs(index, index.arm_pairs, "pairs", caption),
         "runs": tables_geometry.runs(index),
     }
+    if index.results.trajectories:
+        found["rank-one"] = tables_steps.rank_one(index.results.trajectories)
+        found["steps"] = tables_steps.steps(index.results.trajectories)
     if index.comparison.floors:
         found["floors"] = tables_geometry.floors(index)
     if index.repeats:

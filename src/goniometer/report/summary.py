@@ -26,7 +26,7 @@ def summary(page: Page) -> str:
     lines = [f"## {plain(page.results.title)}", "", f"**{plain(answer.headline)}**", ""]
     lines += [f"- {plain(sentence)}" for sentence in answer.sentences]
     lines += [f"- **Failed check.** {plain(alert)}" for alert in answer.alerts]
-    lines += ["", *_pairs(index), *_accuracies(index), *_fingerprints(index)]
+    lines += ["", *_steps(index), *_pairs(index), *_accuracies(index), *_fingerprints(index)]
     return "\n".join(lines) + "\n"
 
 
@@ -54,6 +54,22 @@ def _pairs(index: Index) -> list[str]:
     rest = len(found) - len(rows)
     more = [f"{notation.count(rest, 'more pair')} in report.html.", ""] if rest else []
     return [*_table(heads, rows), *more] if rows else []
+
+
+def _steps(index: Index) -> list[str]:
+    rows = [
+        [
+            plain(step.run),
+            notation.significant(step.norm),
+            notation.reading(step.cosine_to_final),
+            notation.reading(step.cosine_to_final_null),
+            notation.reading(step.cosine_of_increments),
+        ]
+        for one in index.results.trajectories
+        for step in one.steps
+    ]
+    heads = ("checkpoint", "norm", "cosine to final", "null", "cosine of increments")
+    return _table(heads, rows) if rows else []
 
 
 def _accuracies(index: Index) -> list[str]:

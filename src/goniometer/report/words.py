@@ -7,7 +7,7 @@ keys of statistics.SAMENESS); this file groups runs and composes the sentence.
 from collections.abc import Sequence
 from typing import Literal
 
-from goniometer.report import notation
+from goniometer.report import notation, words_steps
 from goniometer.report.index import Index
 from goniometer.results import PairReadings
 
@@ -47,7 +47,9 @@ def groups(index: Index, names: Sequence[str], alike: frozenset[Sameness]) -> li
 
 
 def headline(index: Index) -> str:
-    """Compose the sentence, of arms that changed anything."""
+    """Compose the sentence, of arms that changed anything; of trajectories where there are any."""
+    if index.results.trajectories:
+        return words_steps.headline(index.results.trajectories)
     empty = {run.name for run in index.comparison.runs if run.state == "zero delta"}
     names = [name for name in index.arms if name not in empty]
     pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(names)]
