@@ -59,3 +59,56 @@ def test_a_shard_outside_the_folder_is_refused(tmp_path: Path, delta):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(GoniometerError, match="a shard outside the folder"):
         check_base(delta, BaseModel(tmp_path))
+
+
+def model(tmp_path: Path, weights: dict[str, torch.Tensor], **config: object) -> BaseModel:
+    save_file(weights, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return BaseModel(tmp_path)
+
+
+@pytest.mark.parametrize("stored", ["", "model.", "language_model.model.", "model.language_model."])
+@pytest.mark.parametrize("asked", ["", "model.", "language_model.model.", "model.language_model."])
+def test_a_module_is_found_by_the_spelling_of_any_version(tmp_path: Path, stored: str, asked: str):
+    base = model(tmp_path, {f"{stored}layers.0.mlp.up_proj.weight": torch.ones(2, 3)})
+    found = base.find(f"{asked}layers.0.mlp.up_proj")
+    assert found is not None
+    assert found.shape == (2, 3)
+    named = "model.language_model." if "language" in stored else "model."
+    assert base.spelling(f"{asked}layers.0.mlp.up_proj") == f"{named}layers.0.mlp.up_proj"
+    assert base.find(f"{asked}layers.1.mlp.up_proj") is None
+    assert base.find("up_proj") is None
+
+
+def test_a_module_that_two_could_be_is_neither(tmp_path: Path):
+    layers = {f"{side}.layers.0.q.weight": torch.ones(2, 2) for side in ("model", "language_model")}
+    base = model(tmp_path, layers)
+    assert base.find("layers.0.q") is None
+    assert base.find("model.layers.0.q") is not None
+
+
+def test_parts_of_fused_modules_and_turned_ones_are_found(tmp_path: Path):
+    fused, bias = torch.arange(48.0).reshape(4, 12), torch.arange(12.0)
+    name = "transformer.h.0.attn.c_attn"
+    stored = {f"h.0.attn.c_attn.{kind}": x for kind, x in (("weight", fused), ("bias", bias))}
+    base = model(tmp_path, stored, model_type="gpt2")
+    whole = base.find(name)
+    assert whole is not None
+    assert torch.equal(whole.rows(), fused.T.double())
+    for part, start in (("q", 0), ("k", 4), ("v", 8)):
+        rows, entries = base.find(f"{name}.{part}"), base.find(f"{name}.{part}.bias")
+        assert rows is not None
+        assert entries is not None
+        assert torch.equal(rows.rows(), fused.T[start : start + 4].double())
+        assert torch.equal(entries.rows(), bias[start : start + 4].double())
+    assert base.find(f"{name}.w") is None
+
+
+@pytest.mark.parametrize(("tie", "found"), [(True, True), (None, True), (False, False)])
+def test_a_head_that_is_not_stored_is_the_embedding_it_is_tied_to(
+    tmp_path: Path, tie: bool | None, found: bool
+):
+    config = {} if tie is None else {"tie_word_embeddings": tie}
+    base = model(tmp_path, {"model.embed_tokens.weight": torch.ones(5, 3)}, **config)
+    assert (base.find("lm_head") is not None) == found
+    assert base.find("score") is None

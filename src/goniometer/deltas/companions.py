@@ -35,6 +35,6 @@ class Companions:
             raise GoniometerError(
                 f"{why}: the base weights are needed", file=file,
                 found=f"base {named!r}, not on this machine" if named else "no name of a base",
-                fix="give the base model's folder with --base",
+                fix="give the base model's folder or Hub id with --base",
             )  # fmt: skip
         return found
