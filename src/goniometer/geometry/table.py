@@ -65,15 +65,16 @@ def _run_rows(readings: Readings) -> list[dict[str, object]]:
 def _pair_table(readings: Readings, first: int, places: dict[str, list[object]]) -> pa.Table:
     """Rows of the pairs of one run with each later one, column by column."""
     a, b = pair_indices(len(readings.names))
-    mine = (a == first).nonzero().flatten().tolist()
+    mine = (a == first).nonzero().flatten()
+    rows = slice(int(mine[0]), int(mine[-1]) + 1)  # pairs come ordered by their first run
     modules = readings.modules
-    others = [int(b[pair]) for pair in mine]
+    others = b[rows].tolist()
     columns: dict[str, Sequence[object]] = {
         name: values * len(mine) for name, values in places.items()
     }
     columns["a"] = [readings.names[first]] * (len(mine) * len(modules))
     columns["b"] = [readings.names[j] for j in others for _ in modules]
-    read = {name: readings.values[name][mine] for name in MODULE_MEASURES}
+    read = {name: readings.values[name][rows] for name in MODULE_MEASURES}
     missing = torch.stack([value.isnan() for value in read.values()]).any(0)
     columns["undefined"] = [
         undefined_reason(module, first, j, readings.k, readings.names) if lacks else None
