@@ -19,8 +19,9 @@ from goniometer.deltas.peft_experts import expert_entries, parameters_of
 from goniometer.deltas.peft_folder import Entries, Folder, open_folder
 from goniometer.deltas.peft_fused import split
 from goniometer.deltas.peft_initial import initial_folder, minus_initial
+from goniometer.deltas.peft_kinds import KINDS
 from goniometer.deltas.peft_lora import collect, lora_entries
-from goniometer.deltas.peft_merged import KINDS, merged_entries
+from goniometer.deltas.peft_merged import merged_entries
 from goniometer.deltas.peft_whole import Whole, whole_entries
 from goniometer.errors import GoniometerError
 

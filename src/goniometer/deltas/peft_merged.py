@@ -1,16 +1,14 @@
-"""Formats that are read through PEFT's own merge: which, what of the base each needs, and when.
+"""Read the types whose formula is left to PEFT: see `peft_kinds` for which.
 
-A format is here where its update agrees with PEFT's merge of a whole network in the tests. The
-update of one module is formed when its rows are asked for.
+The update of one module is formed, by PEFT's merge, when its rows are asked for.
 """
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -19,51 +17,14 @@ from torch import Tensor
 from goniometer.deltas.delta import Outline
 from goniometer.deltas.matrix import AbstractMatrix
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
+from goniometer.deltas.peft_kinds import KINDS, Kind, check_sizes, shape_of
 from goniometer.deltas.tensors import StoredTensor
-from goniometer.errors import GoniometerError
 
-# Entries of a dense update in float64 that may be formed: 8 GiB.
-_MOST = 1 << 30
 # Fields that say where and how it was trained, not what the update is.
 _NOT_CONTENT = re.compile(
     r"dropout|target_modules|exclude_modules|layers_|base_model|revision|version|task_type|mapping"
-    r"|inference_mode|modules_to_save|bias|init_weights"
+    r"|inference_mode|modules_to_save|bias"
 )
-
-# Integers that are no sizes. LoKr's rank is a bound: beyond half the module there are no factors.
-_NO_SIZE = re.compile(r"seed|key|alpha|scaling|token|layers_")
-
-
-@final
-@dataclass(frozen=True)
-class Kind:
-    """One PEFT type: how its tensors begin, and what it needs of the base."""
-
-    prefix: str
-    weight: bool = True  # its values: the update is no sum with them
-    bias: bool = False  # the outputs are changed, and the bias with them
-    largest: bool = False  # shared projections are cut from those of the largest module
-
-
-KINDS = {
-    "LOHA": Kind("hada_", weight=False),
-    "LOKR": Kind("lokr_", weight=False),
-    "FOURIERFT": Kind("fourierft_", weight=False),
-    "WAVEFT": Kind("waveft_", weight=False),
-    "SHIRA": Kind("shira_", weight=False),
-    "VBLORA": Kind("vblora_", weight=False),
-    "C3A": Kind("c3a_", weight=False),
-    "GRALORA": Kind("gralora_", weight=False),
-    "RANDLORA": Kind("randlora_", weight=False, largest=True),
-    "IA3": Kind("ia3_", bias=True),
-    "OFT": Kind("oft_"),
-    "BOFT": Kind("boft_"),
-    "HRA": Kind("hra_"),
-    "MISS": Kind("miss_"),
-    "ROAD": Kind("road_", bias=True),
-    "DELORA": Kind("delora_"),
-    "HIRA": Kind("hira_"),
-}
 
 
 @final
@@ -113,14 +74,14 @@ def merged_entries(names: Sequence[str], folder: Folder) -> tuple[Entries, list[
             shared.append(name)
         else:
             modules.setdefault(match["module"], []).append(name)
-    shapes = {module: _shape(module, mine, folder) for module, mine in modules.items()}
+    shapes = {module: shape_of(module, mine, folder) for module, mine in modules.items()}
     largest = None
     if kind.largest and shapes:
         largest = (max(m for m, _ in shapes.values()), max(n for _, n in shapes.values()))
     found: Entries = {}
     for module, mine in modules.items():
+        check_sizes(module, (*mine, *shared), shapes[module], folder)
         reader = _Reader(folder, module, (*mine, *shared), shapes[module], kind, largest)
-        reader.check()
         found |= reader.entries()
     return found, others
 
@@ -136,25 +97,6 @@ class _Reader:
     shape: tuple[int, int]
     kind: Kind
     largest: tuple[int, int] | None
-
-    def check(self) -> None:
-        """Refuse sizes that the tensors at hand cannot have: PEFT would allocate them."""
-        counts = [math.prod(self.folder.weights.tensors[name].shape) for name in self.names]
-        most = max(*self.shape, *counts)
-        for key, value in self.folder.tree.items():
-            if _NO_SIZE.search(key) or (key == "r" and self.kind.prefix == "lokr_"):
-                continue
-            for number in _integers(value):
-                if number > most:
-                    raise GoniometerError(
-                        "larger than the tensors it is of", file=self.folder.config, key=key,
-                        found=number, expected=f"at most {most}",
-                    )  # fmt: skip
-        if math.prod(self.shape) > _MOST:
-            raise GoniometerError(
-                "too large to be formed", file=self.folder.weights.file, key=self.module,
-                found=f"shape {self.shape}", expected=f"at most {_MOST} entries",
-            )  # fmt: skip
 
     def entries(self) -> Entries:
         m, n = self.shape
@@ -202,54 +144,3 @@ class _Reader:
         if self.kind.weight:
             base = self.folder.require(self.module, "")
             yield "base", base.stored()
-
-
-def _integers(value: Any) -> Iterator[int]:
-    """Every integer in a field, in its lists and patterns too."""
-    if type(value) is int:
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _integers(part)
-
-
-def _shape(module: str, names: Sequence[str], folder: Folder) -> tuple[int, int]:
-    """Out by in features: from the factors where they say them, else from the base."""
-    shapes = {name.removeprefix(f"{module}."): folder.weights.tensors[name].shape for name in names}
-    named = _SHAPES.get(str(folder.tree["peft_type"]))
-    size = named(shapes) if named else None
-    if size is not None:
-        return size
-    kind = str(folder.tree["peft_type"])
-    base = folder.require(module, f"{kind} is read by PEFT's merge")
-    if len(base.shape) != 2:
-        raise GoniometerError(
-            f"{kind} on what is no linear module cannot be read", file=folder.weights.file,
-            key=module, found=f"shape {base.shape}",
-        )  # fmt: skip
-    return base.shape[0], base.shape[1]
-
-
-def _loha_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
-    return _product(shapes.get("hada_w1_a"), shapes.get("hada_w1_b"))
-
-
-def _lokr_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int] | None:
-    sides = [
-        shapes.get(f"lokr_{w}") or _product(shapes.get(f"lokr_{w}_a"), shapes.get(f"lokr_{w}_b"))
-        for w in ("w1", "w2")
-    ]
-    first, second = sides
-    if first is None or second is None or len(first) != 2 or len(second) != 2:
-        return None
-    return first[0] * second[0], first[1] * second[1]
-
-
-def _product(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, int] | None:
-    return (a[0], b[1]) if a and b and len(a) == len(b) == 2 else None
-
-
-_SHAPES: dict[str, Callable[[Mapping[str, tuple[int, ...]]], tuple[int, int] | None]] = {
-    "LOHA": _loha_shape,
-    "LOKR": _lokr_shape,
-}
