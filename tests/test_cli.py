@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -213,3 +215,98 @@ def test_results_of_another_schema_are_refused(compared, tmp_path: Path):
     tree = json.loads((out / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps(tree | {"schema_version": 99}))
     _is_one_line(goniometer("report", tmp_path), "schema_version")
+
+
+def test_results_are_of_the_schema_that_is_printed(compared):
+    _, out = compared
+    printed = goniometer("schema")
+    assert printed.returncode == 0
+    schema = json.loads(printed.stdout)
+    jsonschema.validate(json.loads((out / "results.json").read_text()), schema)
+
+
+def test_tables_stand_beside_the_results(compared):
+    _, out = compared
+    pairs = (out / "pairs.csv").read_text().splitlines()
+    assert pairs[0].startswith("a,b,scope,state,verdict,null_group,modules,energy_share,angle_")
+    assert pairs[0].endswith(",undefined")
+    assert sum(",union," in line for line in pairs) == 10
+    assert (out / "runs.csv").read_text().startswith("run,scope,state,format,base,source,")
+
+
+# Gates: exit code 1, which is neither success nor bad input.
+
+
+def test_a_gate_that_trips_is_exit_code_1_and_the_report_is_written(adapters, tmp_path):
+    arguments = ["compare", f"a={adapters / 'a'}", f"b={adapters / 'b'}", "-o", tmp_path / "out"]
+    passed = goniometer(*arguments, "--fail-on", "cosine>0.9", "--fail-on", "norm>1e6")
+    assert passed.returncode == 0, passed.stderr
+    failed = goniometer(*arguments, "--fail-on", "cosine>0.9", "--fail-on", "b,a:cosine<0.9")
+    assert failed.returncode == 1
+    lines = [line for line in failed.stderr.splitlines() if "gate tripped" in line]
+    assert len(lines) == 1
+    assert "b,a:cosine<0.9: b, a: cosine" in lines[0]
+    assert " below 0.9" in lines[0]
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert "report:" in failed.stdout
+
+
+def test_what_is_not_measured_is_no_pass(adapters, tmp_path):
+    runs = [adapters / "a", adapters / "zero"]
+    result = goniometer("compare", *runs, "-o", tmp_path / "out", "--fail-on", "cosine>2")
+    assert result.returncode == 1
+    assert "undefined (zero delta), which is no pass" in result.stderr
+
+
+def test_a_gate_that_cannot_be_read_is_said_before_any_work(adapters, tmp_path):
+    out = tmp_path / "out"
+    runs = [adapters / "a", adapters / "b", "-o", out]
+    for gate, message in (
+        ("cosin<0.9", "no such measure; found 'cosin'. The nearest is 'cosine'"),
+        ("cosine", "not a gate"),
+    ):
+        _is_one_line(goniometer("compare", *runs, "--fail-on", gate), message)
+        assert not out.exists()
+    # Scopes are known when the runs are read: the report is there, and it is no pass either.
+    result = goniometer("compare", *runs, "--fail-on", "projection.o_proj:cosine<0.9")
+    _is_one_line(result, "no such scope; found 'projection.o_proj'")
+    assert (out / "report.html").is_file()
+
+
+def test_interrupted_is_exit_code_130(adapters, tmp_path):
+    code = (
+        "import sys; from unittest.mock import patch; import goniometer.console\n"
+        "from goniometer.cli import main\n"
+        f"sys.argv = ['goniometer', 'compare', 'a', 'b', '-o', {str(tmp_path / 'out')!r}]\n"
+        "with patch('goniometer.console.compared', side_effect=KeyboardInterrupt): main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    assert "Traceback" not in result.stderr
+
+
+def test_over_steps(adapters, tmp_path):
+    """A folder as transformers' Trainer leaves it, and the same checkpoints as a list."""
+    folder = tmp_path / "run"
+    for step, name in ((100, "b"), (20, "a"), (3, "zero")):
+        shutil.copytree(adapters / name, folder / f"checkpoint-{step}")
+    result = goniometer("compare", "--over", "steps", folder, "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "run over steps" in result.stdout
+    assert "rank-1 share" in result.stdout
+    found = read_results(tmp_path / "out" / "results.json")
+    (one,) = found.trajectories
+    assert [step.step for step in one.steps] == [3, 20, 100]
+    assert one.steps[0].cosine_to_final.undefined == "zero delta"
+    cosine = found.comparison.pairs[2].scopes["union"].readings["cosine"]
+    assert one.steps[1].cosine_to_final == cosine
+    assert found.comparison.pairs[2].verdict == "steps of one run"
+    assert len((tmp_path / "out" / "steps.csv").read_text().splitlines()) == 4
+    listed = [folder / f"checkpoint-{n}" for n in (100, 20, 3)]
+    goniometer("compare", "--over", "steps", *listed, "-o", tmp_path / "list")
+    again = read_results(tmp_path / "list" / "results.json").trajectories[0]
+    assert [s.norm for s in again.steps] == [s.norm for s in one.steps]
+    few = goniometer("compare", "--over", "steps", *listed[:2], "-o", tmp_path / "few")
+    _is_one_line(few, "too few checkpoints for a trajectory; found 2")
