@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import charts_whole, tables_geometry, tables_steps, tables_study
+from goniometer.report import (
+    charts_whole,
+    tables_base,
+    tables_geometry,
+    tables_steps,
+    tables_study,
+)
 from goniometer.report.findings import Answer, answer
 from goniometer.report.gallery import Gallery, hang
 from goniometer.report.index import Index
@@ -62,6 +68,10 @@ def _comparison_tables(index: Index, order: Sequence[str]) -> dict[str, Table]:
     if index.results.trajectories:
         found["rank-one"] = tables_steps.rank_one(index.results.trajectories)
         found["steps"] = tables_steps.steps(index.results.trajectories)
+    if index.comparison.against_base:
+        found["base"] = tables_base.whole(index.comparison.against_base)
+        found["base-nulls"] = tables_base.nulls(index.comparison.against_base)
+        found["base-projections"] = tables_base.by_projection(index.comparison.against_base)
     if index.comparison.floors:
         found["floors"] = tables_geometry.floors(index)
     if index.repeats:

@@ -187,7 +187,8 @@ def floors(index: Index) -> Table:
 def definitions(index: Index) -> list[tuple[str, str, str, str]]:
     """Key, title, range with unit and meaning of each measure, in the order of the tables."""
     known = [*_COLUMNS, *SIZES]
-    measures = index.comparison.measures
+    based = index.comparison.against_base
+    measures = index.comparison.measures | (based.measures if based else {})
     rows = []
     for key in sorted(measures, key=lambda k: (known.index(k) if k in known else len(known), k)):
         info = measures[key]
