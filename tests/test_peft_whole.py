@@ -89,16 +89,14 @@ def test_replicated_layers_are_named_as_in_the_replicated_network(tmp_path: Path
 
 
 def test_dora_on_a_replica_is_against_the_layer_that_it_copies(tmp_path: Path):
-    companions = save(tmp_path, layer_replication=[[0, 2], [0, 1]], use_dora=True)
+    companions = save(tmp_path, layer_replication=[[0, 1], [0, 2]], use_dora=True)
     delta = read(tmp_path, companions)
     tensors = load_file(tmp_path / "adapter_model.safetensors")
-    start = "base_model.model.layers.2.v_proj.lora_"
-    V = Network().layers[0].v_proj.weight + 1.5 * (
-        tensors[f"{start}B.weight"] @ tensors[f"{start}A.weight"]
-    )
-    merged = tensors[f"{start}magnitude_vector"][:, None] * V / V.norm(dim=1, keepdim=True)
-    expected = merged - Network().layers[0].v_proj.weight
-    found = delta["layers.2.v_proj"].dense()
+    start = "base_model.model.layers.1.v_proj.lora_"
+    W = Network().layers[0].v_proj.weight.detach()
+    V = W + 1.5 * (tensors[f"{start}B.weight"] @ tensors[f"{start}A.weight"])
+    expected = tensors[f"{start}magnitude_vector"][:, None] * V / V.norm(dim=1, keepdim=True) - W
+    found = delta["layers.1.v_proj"].dense()
     assert float((found - expected).norm() / expected.norm()) < 1e-10
 
 
