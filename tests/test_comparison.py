@@ -1,10 +1,12 @@
 """Verdicts: what a study's seeds allow one to say of each pair, on planted updates."""
 
+import pytest
 import torch
 
 from goniometer.comparison import Replicates, compare_deltas, compared, name_runs
 from goniometer.deltas import Delta, LowRank, Provenance
-from goniometer.statistics import REPEAT
+from goniometer.results import Band
+from goniometer.statistics import REPEAT, family_wise
 
 SHAPE = (48, 40)
 
@@ -93,3 +95,37 @@ def test_equal_folder_names_get_their_parents(tmp_path):
         path.mkdir(parents=True)
     assert list(name_runs([str(p) for p in paths])) == ["x/final", "y/final", "other"]
     assert list(name_runs([f"mine={paths[0]}", str(paths[1])])) == ["mine", "final"]
+
+
+def test_of_many_unrelated_pairs_hardly_any_is_called_similar():
+    """190 pairs at 95 % each would have some five above their null: all together hold 95 %."""
+    generator = torch.Generator().manual_seed(11)
+    runs = {
+        f"run{i}": Delta(
+            {
+                f"layers.{layer}.q": LowRank(
+                    torch.randn(64, 4, generator=generator),
+                    torch.randn(4, 48, generator=generator),
+                    1.0,
+                )
+                for layer in range(12)
+            },
+            Provenance("x", "test"),
+        )
+        for i in range(20)
+    }
+    comparison, _ = compare_deltas(runs, draws=400)
+    band = comparison.nulls["ranks 4 and 4"]["union"]["cosine"]["independent"]
+    values = [pair.scopes["union"].readings["cosine"].value for pair in comparison.pairs]
+    assert sum(value > band.high for value in values) >= 2
+    verdicts = [pair.verdict for pair in comparison.pairs]
+    assert sum("relative to the nulls" in verdict for verdict in verdicts) <= 1
+
+
+def test_a_band_for_one_pair_is_left_as_it_is():
+    band = Band(low=-0.1, median=0.0, high=0.2, draws=200)
+    one, many = family_wise(band, 1), family_wise(band, 100)
+    assert (one.low, one.high) == pytest.approx((-0.1, 0.2))
+    # Bonferroni at 100 pairs: the 99.975 % point of a normal variable over its 97.5 % point.
+    assert many.high == pytest.approx(0.2 * 3.4808 / 1.9600, rel=1e-4)
+    assert many.low == pytest.approx(-0.1 * 3.4808 / 1.9600, rel=1e-4)

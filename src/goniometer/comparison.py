@@ -28,7 +28,7 @@ from goniometer.results import (
     Results,
     to_json,
 )
-from goniometer.statistics import REPEAT, STEPS, sameness, seed_floor
+from goniometer.statistics import REPEAT, STEPS, family_wise, sameness, seed_floor
 from goniometer.store import write_folder
 from goniometer.tidy import write_tables
 
@@ -182,7 +182,8 @@ def _verdict(
     floors: Sequence[Floor],
     replicates: Replicates | None,
 ) -> str:
-    bands = dict(nulls[pair.null_group]["union"]["cosine"]) if pair.null_group else {}
+    null = nulls[pair.null_group]["union"]["cosine"] if pair.null_group else {}
+    bands = {kind: family_wise(band, len(pairs)) for kind, band in null.items()}
     readings = pair.scopes["union"].readings
     if replicates is None:
         start = readings["row_space_overlap"].value

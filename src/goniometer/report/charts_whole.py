@@ -16,6 +16,8 @@ from goniometer.results import PairReadings
 
 ROW = 36
 CELL = 32
+SMALL_CELL = 12
+MOST_NUMBERED = 24  # runs whose cells have room for numbers
 TITLE = "whole-model cosine"
 LABEL = 150  # pixels that a run's name may take
 
@@ -86,7 +88,10 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
 
 
 def matrix_spec(runs: int) -> Spec:
-    """The lower triangle of a square; a run's name stands on the diagonal and reads rightwards."""
+    """The lower triangle of a square; a run's name stands on the diagonal and reads rightwards.
+
+    Of very many runs the cells are too small for numbers: colour, and a tooltip, must do.
+    """
     places = alt.Scale(domain=list(range(runs)), paddingInner=0.04)
     x, y = (alt.X("j:O", axis=None, scale=places), alt.Y("i:O", axis=None, scale=places))
     tooltip = [
@@ -97,12 +102,15 @@ def matrix_spec(runs: int) -> Spec:
     ]
     cells = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y, tooltip=tooltip)
     worded = cells.transform_calculate(t=f"width / {runs} > 44 ? datum.long : datum.short")
+    size = 9 if runs > MOST_NUMBERED else alt.Undefined
     heads = alt.Chart(alt.NamedData("names")).mark_text(
-        align="left", dx=alt.expr(f"4 - width / {2 * runs}"), fontWeight=600, limit=LABEL
-    )
+        align="left", dx=alt.expr(f"4 - width / {2 * runs}"), fontWeight=600, limit=LABEL,
+        fontSize=size,
+    )  # fmt: skip
+    numbers = [worded.mark_text().encode(text="t:N", color=plain("ink"))]
     layers = [
         cells.mark_rect().encode(color=plain("fill"), opacity=alt.Opacity("share:Q", scale=None)),
-        worded.mark_text().encode(text="t:N", color=plain("ink")),
+        *(numbers if runs <= MOST_NUMBERED else []),
         heads.encode(x=x, y=y, text="t:N", color=plain("c")),
     ]
     return spec(layers)
@@ -117,7 +125,8 @@ def matrix(index: Index, order: Sequence[str]) -> Chart:
     data = {"cells": cells, "names": names}
     padding = {"left": 2, "right": 16, "top": 2, "bottom": 2}
     description = "Cosine of each pair of runs."
-    return Chart("matrix", description, CELL * len(order), data, padding=padding)
+    cell = CELL if len(order) <= MOST_NUMBERED else SMALL_CELL
+    return Chart("matrix", description, cell * len(order), data, padding=padding)
 
 
 def _cell(pair: PairReadings | None, i: int, j: int) -> Row:

@@ -70,13 +70,17 @@ def _within(index: Index) -> list[str]:
     said: list[str] = []
     if len(index.arm_pairs) == 1:  # said of the pair itself
         return said
-    for group in groups(index, index.arms, binding(index.arm_pairs)):
+    found = groups(index, index.arms, binding(index.arm_pairs))
+    together = sorted((group for group in found if len(group) > 1), key=len, reverse=True)
+    for group in together[:MOST_NAMED]:
         pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(group)]
         values = [value for pair in pairs if (value := cosine(pair)) is not None]
         if values:
             span = notation.span(min(values), max(values))
             count = f" ({notation.count(len(values), 'pair')})" if len(values) > 1 else ""
             said.append(f"Between {notation.listed(group)}: cosine {span}{count}.")
+    if len(together) > MOST_NAMED:
+        said.append(f"{len(together) - MOST_NAMED} more groups of runs are in the tables below.")
     return said
 
 

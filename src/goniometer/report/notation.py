@@ -12,6 +12,7 @@ NONE = "\u2013"
 MOST_DECIMALS = 6
 ROUNDING = 1e-12  # what float64 leaves of an exact 1
 _DECIMALS: dict[Unit, int] = {"": 3, "degrees": 1, "share": 3}
+MOST_LISTED = 12  # names in a sentence
 
 
 def fixed(value: float, decimals: int) -> str:
@@ -90,7 +91,10 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def listed(names: Sequence[str], conjunction: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; of very many, the first few and how many more."""
+    if len(names) > MOST_LISTED:
+        more = len(names) - MOST_LISTED + 2
+        return f"{', '.join(names[: MOST_LISTED - 2])} {conjunction} {more} more"
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {conjunction} {names[-1]}"

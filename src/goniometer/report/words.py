@@ -11,6 +11,7 @@ from goniometer.report import notation, words_steps
 from goniometer.report.index import Index
 from goniometer.results import PairReadings
 
+MOST_GROUPS = 4  # groups named in the sentence; more are counted
 Sameness = Literal["same", "similar", "other", "not comparable"]
 
 
@@ -98,6 +99,11 @@ def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) 
     if len(many) == 1 and not alone:
         return f"{'all of ' if len(names) > 3 else ''}{many[0]} are {one}"
     parts = [f"{many[0]} are {one}", *(f"{group} are another" for group in many[1:])]
+    if len(many) > MOST_GROUPS:
+        largest = notation.listed(max(found, key=len))
+        parts = [
+            f"{len(names)} runs make {len(many)} groups, the largest {largest}, that are {one}"
+        ]
     bound = {name for p in pairs if sameness(p) in alike for name in (p.a, p.b)}
     partly = [name for name in alone if name in bound]
     apart = [name for name in alone if name not in bound]

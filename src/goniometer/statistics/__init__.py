@@ -12,7 +12,15 @@ equivalence, both at LEVEL. Not significant is never read as equivalent.
 
 from goniometer.statistics.compare import LEVEL, compare_all, holm, paired
 from goniometer.statistics.counts import Counts, mcnemar_exact, mcnemar_mid_p
-from goniometer.statistics.floor import REPEAT, SAMENESS, STEPS, floor_low, sameness, seed_floor
+from goniometer.statistics.floor import (
+    REPEAT,
+    SAMENESS,
+    STEPS,
+    family_wise,
+    floor_low,
+    sameness,
+    seed_floor,
+)
 from goniometer.statistics.proportion import accuracy, wilson_interval
 from goniometer.statistics.tango import equivalence_p, smallest_margin, tango_interval
 
@@ -25,6 +33,7 @@ __all__ = [
     "accuracy",
     "compare_all",
     "equivalence_p",
+    "family_wise",
     "floor_low",
     "holm",
     "mcnemar_exact",

@@ -16,6 +16,7 @@ mean: it errs to the wide side, most where all noise is of pairs and n is small.
 import math
 from collections.abc import Mapping
 from itertools import combinations
+from statistics import NormalDist
 from typing import Literal
 
 from goniometer.errors import GoniometerError
@@ -39,12 +40,24 @@ SAMENESS: dict[str, str] = {
     "same update" + PROVISIONAL: "not below the lowest cosine seen, of fewer than 3 replicates",
     "same update up to its init" + PROVISIONAL: "the same, of another initialisation",
     "not the same update" + PROVISIONAL: "below the lowest cosine seen, of fewer than 3 replicates",
-    "similar, relative to the nulls": "no floor; above every null",
+    "similar, relative to the nulls": "no floor; above every null, all pairs together",
     "beyond independence, within the shared-A0 null": "what a common initialisation alone can give",
     "not distinguishable from independent": "within the independent null",
-    "opposed, relative to the nulls": "below every null",
+    "opposed, relative to the nulls": "below every null, all pairs together",
     "no floor and no null to judge by": "neither was measured",
 }
+
+
+def family_wise(band: Band, pairs: int) -> Band:
+    """Widen a 95 % band so that all of `pairs` unrelated pairs lie within it 95 times in 100.
+
+    Bonferroni over the pairs. The tail is a normal one, as a whole-model cosine is a sum over many
+    modules; the draws of a null are too few to count so far out.
+    """
+    one = NormalDist().inv_cdf(0.975)
+    factor = NormalDist().inv_cdf(1 - 0.025 / max(1, pairs)) / one
+    low, high = (band.median + factor * (end - band.median) for end in (band.low, band.high))
+    return band.model_copy(update={"low": low, "high": high})
 
 
 def floor_low(cosines: Mapping[tuple[str, str], float], runs: tuple[str, ...]) -> float | None:
