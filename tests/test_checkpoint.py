@@ -185,6 +185,11 @@ def test_experts_kernels_and_numbers_are_matrices(tmp_path: Path):
     assert delta["logit_scale"].dense().shape == (1, 1)
 
 
+def test_a_stack_of_countless_empty_experts_is_nothing(tmp_path: Path):
+    stack = {"model.experts.up": torch.zeros(2**40, 0, 4)}
+    assert set(two(tmp_path, stack, stack)) == {"model.norm"}
+
+
 def test_experts_stored_in_by_out_are_turned(tmp_path: Path):
     stack = "model.layers.0.mlp.experts.gate_up_proj"
     run, base = draw(2, 4, 5), draw(2, 4, 5, seed=1)

@@ -150,7 +150,7 @@ def _weights(
     name = key.removesuffix(".weight")
     parent, _, leaf = name.rpartition(".")
     kind = config.get("model_type")
-    if len(tensor.shape) == 3 and parent.endswith("experts"):
+    if len(tensor.shape) == 3 and parent.endswith("experts") and 0 not in tensor.shape:
         for number, expert in enumerate(tensor.unstacked()):
             turned = kind in _STACKED_IN_BY_OUT
             yield f"{parent}.{number}.{leaf}", expert.turned() if turned else expert
@@ -188,7 +188,7 @@ def check_base(delta: Delta, base: BaseModel) -> None:
         GoniometerError: naming the first module that does not fit.
     """
     for module in delta:
-        weight = base.weight(module, delta.provenance.source)
+        weight = base.weight(delta.in_base(module), delta.provenance.source)
         expected = delta.outline(module).shape
         found = weight.shape if len(weight.shape) > 1 else (*weight.shape, 1)
         if found not in (expected, expected[::-1]):

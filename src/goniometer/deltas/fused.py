@@ -24,13 +24,15 @@ def parts(module: str, shape: tuple[int, int], config: Config) -> dict[str, Rows
     bias = module[len(weight) :]
     config = {**config, **text_config(config)}
     layout = _LAYOUTS.get((str(config.get("model_type")), weight.rpartition(".")[2]))
-    if layout is None or shape[0] < 1:
+    if layout is None or 0 in shape:
         return None
     try:
         found = layout(config, weight, shape[0])
     except (ValueError, ZeroDivisionError):
         return None  # the configuration lacks a size, or holds one that does not fit
-    if sorted(row for part in found.values() for r in part for row in r) != [*range(shape[0])]:
+    ranges = sorted((r.start, r.stop) for part in found.values() for r in part)
+    # They must cover the rows without a gap or an overlap.
+    if [start for start, _ in ranges] + [shape[0]] != [0] + [stop for _, stop in ranges]:
         return None
     return {f"{weight}.{name}{bias}": part for name, part in found.items()}
 
