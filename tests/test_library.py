@@ -124,6 +124,18 @@ def test_csv_and_a_saved_folder_say_the_same(found, tmp_path):
         again.save(tmp_path / "other")
 
 
+def test_scopes_stand_in_one_order(found):
+    """However a mapping of scopes is ordered: layers by number, layer.10 after layer.9."""
+    pair = found.pairs[0]
+    part = pair.scopes["union"]
+    order = ["union", "intersection", "layer.2", "layer.9", "layer.10", "projection.a"]
+    for scopes in (order, order[::-1], sorted(order)):
+        turned = pair.model_copy(update={"scopes": dict.fromkeys(scopes, part)})
+        one = found.results.comparison.model_copy(update={"pairs": (turned,)})
+        results = found.results.model_copy(update={"comparison": one})
+        assert [row["scope"] for row in tidy(results, "pairs").rows] == order
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_any_results_have_tables_and_a_view(case):
     results = CASES[case]()
