@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goniometer.deltas import BaseModel, Companions, read
+from goniometer.deltas import BaseModel, Companions, check_base, read
 from goniometer.errors import GoniometerError
 from tests.adapters import edit_config, edit_tensors
 from tests.contracts.peft_cases import Case, Network, loaded, lora, save_case
@@ -82,6 +82,9 @@ def test_replicated_layers_are_named_as_in_the_replicated_network(tmp_path: Path
         f"layers.{i}.q_proj" for i in range(4)
     }
     assert "4 layers of 2 in the base" in delta.provenance.warnings[0]
+    check_base(delta, BaseModel(tmp_path / "base"))
+    assert delta.in_base("layers.3.q_proj") == "layers.1.q_proj"
+    assert delta.in_base("layers.2.q_proj") == "layers.0.q_proj"
     for name, layer in loaded(lora(), tmp_path).get_base_model().named_modules():
         if name in delta:
             expected = layer.get_delta_weight("default")

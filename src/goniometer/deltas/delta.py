@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 import torch
 
 from goniometer.deltas.matrix import AbstractMatrix, LowRank
+from goniometer.deltas.peft_layers import replace_layer
 from goniometer.errors import GoniometerError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Provenance:
     base: str | None = None
     not_read: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    copies: tuple[int, ...] = ()  # which layer of the base each layer is a copy of, where any is
 
 
 @final
@@ -101,6 +103,10 @@ class Delta(Matrices):
         if isinstance(self.matrices, Stored):
             return self.matrices.outlines[name]
         return outline_of(self.matrices[name])
+
+    def in_base(self, name: str) -> str:
+        """Name of the base's module that this one is, or is a copy of (layer replication)."""
+        return replace_layer(name, self.provenance.copies)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -100,6 +100,7 @@ def _delta(folder: Folder, read: _Read, whole: Whole) -> Delta:
         base=folder.base_name,
         not_read=tuple(sorted(whole.not_read)),
         warnings=warnings,
+        copies=folder.layers,
     )
 
     def load(module: str) -> AbstractMatrix:

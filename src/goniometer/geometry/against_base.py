@@ -40,7 +40,8 @@ def read_against_base(
     digests = {}
     for module in sorted({m for delta in deltas.values() for m in delta}, key=module_order):
         runs = [run for run, delta in deltas.items() if module in delta]
-        weight = _find(base, module, deltas[runs[0]].outline(module).shape)
+        first = deltas[runs[0]]
+        weight = _find(base, first.in_base(module), first.outline(module).shape)
         if isinstance(weight, str):
             for run in runs:
                 missing[run].setdefault(weight, []).append(module)
