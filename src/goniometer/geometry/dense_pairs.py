@@ -122,7 +122,7 @@ def _row_space(found: Sequence[Top]) -> Float[Tensor, " pair"]:
     values = []
     for one, other in combinations(found, 2):
         ranks = len(one.S), len(other.S)
-        narrow = max(ranks) < len(one.V) and min(ranks) > 0
+        narrow = max(ranks) < min(len(one.U), len(one.V)) and min(ranks) > 0
         known = one.whole and other.whole and narrow
         shared = float((one.V.T @ other.V).square().sum()) if known else float("nan")
         values.append(shared / max(1, min(ranks)))
