@@ -27,8 +27,13 @@ tests: $(VENV)/.installed-dev
 	sh scripts/setup_chromium.sh
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
+# Each alone: beside another busy process no timing means anything.
 bench: $(VENV)/.installed-dev
-	$(BIN)/python bench/compare.py
+	$(BIN)/python bench/compare.py --breakdown
+	$(BIN)/python bench/many.py
+	$(BIN)/python bench/callback.py
+	$(BIN)/python bench/cost.py
+	$(BIN)/python bench/peers.py
 
 # pip before 25.1 knows no dependency groups. torch goes first, so that nothing picks another build.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -197,7 +197,8 @@ def row(tool: Tool, cases: Mapping[str, Case], truth: Mapping[str, float], scrat
                 works.append(found["seconds"])
                 peak = max(peak, memory)
         cells.append(_cell(found, truth[name]))
-    times = f"{median(walls):.1f} | {median(works):.2f} | {peak:.2f}"
+    work = f"{median(works):.2f}" if None not in works else "-"
+    times = f"{median(walls):.1f} | {work} | {peak:.2f}"
     return f"| {tool.package} {version} | {tool.given} | {times} | {' | '.join(cells)} |"
 
 

@@ -91,7 +91,7 @@ def test_the_trainer_logs_the_numbers_in_history_and_later_callbacks(tmp_path, r
     assert not any(set(KEYS) & set(sent) for sent in tracker.sent)
 
     model.save_pretrained(tmp_path / "end")
-    pair = goniometer.compare([f"a={reference}", f"b={tmp_path / 'end'}"], draws=20).comparison
+    pair = goniometer.compare([f"a={reference}", f"b={tmp_path / 'end'}"], draws=20)
     cosine = pair.pairs[0].scopes["union"].readings["cosine"].value
     sizes = pair.runs[1].scopes["all"]
     assert logged[-1]["cosine_to_reference"] == pytest.approx(cosine, rel=1e-6)

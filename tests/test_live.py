@@ -6,6 +6,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from goniometer.deltas import Delta, LowRank, Provenance, read
 from goniometer.errors import GoniometerError
@@ -187,3 +188,21 @@ def test_only_the_trained_adapter_is_read():
     before = values(model)
     model.add_adapter("other", peft.LoraConfig(**LORA))
     assert values(model) == before
+
+
+def test_fused_projections_are_split_as_in_a_folder(tmp_path):
+    sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 8, "n_positions": 8}
+    base = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+    model = adapted(network=base, target_modules=["c_attn"], fan_in_fan_out=True)
+    model.save_pretrained(tmp_path)
+    saved, live = read(tmp_path), live_lora(model)
+    assert [name.rpartition(".")[2] for name in live] == ["k", "q", "v"] * 2
+    assert tuple(saved) == tuple(live)
+    assert values(model, saved)["cosine_to_reference"] == pytest.approx(1, abs=1e-12)
+
+    name = next(iter(saved))
+    whole = name.rpartition(".")[0]
+    assert whole in live_lora(model, whole={whole})
+    # Values are those of the moment of asking.
+    model.get_submodule(f"base_model.model.{whole}").lora_B["default"].weight.data *= 2
+    assert torch.equal(live[name].dense(), 2 * saved[name].dense())

@@ -6,13 +6,13 @@ adds update_norm, effective_rank and cosine_to_reference to each training log.
 """
 
 import logging
-from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from goniometer.deltas import Delta, read
+from goniometer.deltas.hub import argument_of, locate
 from goniometer.errors import GoniometerError
 from goniometer.live.adapter import live_lora
 from goniometer.live.geometry import LiveGeometry
@@ -31,12 +31,12 @@ class GeometryCallback(TrainerCallback):
     """
 
     def __init__(
-        self, reference: str | PathLike[str] | Delta | None = None, every: int | None = None
+        self, reference: str | Path | Delta | None = None, every: int | None = None
     ) -> None:
         """Take what to measure against; it is read when training begins.
 
         Args:
-            reference: an adapter's folder, or an update that was read.
+            reference: an adapter's folder or Hub id, or an update that was read.
             every: measure no sooner than so many optimiser steps after the last time; None for
                 each logging step.
 
@@ -71,10 +71,10 @@ class GeometryCallback(TrainerCallback):
         Raises:
             GoniometerError: the model is no LoRA, is sharded, or does not fit the reference.
         """
-        live = live_lora(objects["model"])
         reference = self.reference
         if reference is not None and not isinstance(reference, Delta):
-            reference = read(Path(reference))
+            reference = read(locate(argument_of(reference)).path)
+        live = live_lora(objects["model"], whole=reference or ())
         geometry = LiveGeometry(live, reference)
         if state.is_world_process_zero:
             self._geometry, self._last = geometry, None

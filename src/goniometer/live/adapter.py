@@ -1,35 +1,33 @@
 """The update that a PEFT model trains, from its own parameters, as a Delta."""
 
 import re
+from collections.abc import Callable, Container, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
-from goniometer.deltas import Delta, LowRank, Provenance
+from goniometer.deltas import Delta, LowRank, Provenance, Stored
+from goniometer.deltas.delta import outline_of
+from goniometer.deltas.fused import Rows, parts
+from goniometer.deltas.peft_config import PLAIN_INITS, LoraConfig, lora_config
+from goniometer.deltas.peft_folder import plain_name
 from goniometer.errors import GoniometerError
 
 SOURCE = "the model in training"
 _FACTOR = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])\.(?P<adapter>[^.]+)\.weight$")
-_WRAPPERS = re.compile(r"^(?:base_model\.model\.|module\.)+|_orig_mod\.")
-_PLAIN_INITS = (None, True, False, "gaussian", "eva", "orthogonal")
-_NOT_A_PRODUCT = {
-    "use_qalora": "QALoRA: A acts on pooled inputs",
-    "use_bdlora": "block-diagonal LoRA",
-    "target_parameters": "LoRA on parameters instead of modules",
-    "alora_invocation_tokens": "activated LoRA: the update depends on the prompt",
-    "arrow_config": "Arrow routing: the update depends on the input",
-    "kasa_config": "KaSA: the base was changed at the start",
-    "monteclora_config": "MonteCLoRA: the update is sampled",
-}
 
 
-def live_lora(model: nn.Module) -> Delta:
-    """Return the update that a PEFT LoRA model trains, as a Delta of its own parameters.
+def live_lora(model: nn.Module, whole: Container[str] = ()) -> Delta:
+    """Return the update that a PEFT LoRA model trains, its values those of the moment of asking.
 
-    The model may be wrapped (DDP, compiled). Adapters that are frozen are not read. The values
-    change as the parameters do; `provenance.not_read` lists what is trained besides the factors
-    of linear modules (DoRA's magnitudes, biases, modules_to_save, embeddings).
+    The model may be wrapped (DDP, compiled). Adapters that are frozen are not read. Fused
+    projections are split into q, k and v, as readers of folders do, but for those in `whole`.
+    `provenance.not_read` lists what is trained besides the factors of linear modules (DoRA's
+    magnitudes, biases, modules_to_save, embeddings).
 
     Raises:
         GoniometerError: sharded parameters, no LoRA in training, two adapters at once, or a LoRA
@@ -41,14 +39,31 @@ def live_lora(model: nn.Module) -> Delta:
     matches = {key: _FACTOR.match(key) for key, value in trained.items() if value.ndim == 2}
     factors = {key: match for key, match in matches.items() if match}
     config = _config(model, {match["adapter"] for match in factors.values()})
-    matrices = {}
+    loads: dict[str, Callable[[], LowRank]] = {}
     for layer, adapter in dict.fromkeys((m["layer"], m["adapter"]) for m in factors.values()):
-        module: Any = model.get_submodule(layer)
-        B, A = module.lora_B[adapter].weight, module.lora_A[adapter].weight
-        matrices[_WRAPPERS.sub("", layer)] = LowRank(B, A, float(module.scaling[adapter]))
-    others = tuple(sorted(_WRAPPERS.sub("", key) for key in trained if key not in factors))
-    kind = "DoRA" if config.get("use_dora") else "rsLoRA" if config.get("use_rslora") else "LoRA"
+        name, load = plain_name(layer), partial(_product, model.get_submodule(layer), adapter)
+        fused = None if name in whole else parts(name, load().shape, _architecture(model))
+        rows: Mapping[str, Rows | None] = fused or {name: None}
+        loads |= {part: partial(load, ranges) for part, ranges in rows.items()}
+    outlines = {name: outline_of(load()) for name, load in loads.items()}
+    others = tuple(sorted(plain_name(key) for key in trained if key not in factors))
+    kind = "DoRA" if config.use_dora else "rsLoRA" if config.use_rslora else "LoRA"
+    matrices = Stored(outlines, lambda name: loads[name]())
     return Delta(matrices, Provenance(SOURCE, kind, not_read=others))
+
+
+def _product(layer: Any, adapter: str, ranges: Rows | None = None) -> LowRank:
+    """The update of a layer as it is now, or some of its rows."""
+    B, A = layer.lora_B[adapter].weight.detach(), layer.lora_A[adapter].weight.detach()
+    if ranges is not None:
+        B = torch.cat([B[taken.start : taken.stop] for taken in ranges])
+    return LowRank(B, A, float(layer.scaling[adapter]))
+
+
+def _architecture(model: Any) -> Mapping[str, Any]:
+    """The base's configuration, {} where it has none."""
+    config = getattr(model, "config", {})
+    return config if isinstance(config, Mapping) else config.to_dict()
 
 
 def _refuse_sharded(model: nn.Module) -> None:
@@ -69,7 +84,7 @@ def _refuse_sharded(model: nn.Module) -> None:
             )  # fmt: skip
 
 
-def _config(model: nn.Module, adapters: set[str]) -> dict[str, Any]:
+def _config(model: nn.Module, adapters: set[str]) -> LoraConfig:
     """Return the adapter's configuration, or say by name why its update cannot be read."""
     configs = getattr(model, "peft_config", None)
     if not configs:
@@ -83,18 +98,20 @@ def _config(model: nn.Module, adapters: set[str]) -> dict[str, Any]:
             "LoRA factors of one adapter in training are needed", file=SOURCE, key="peft_type",
             found=" and ".join(sorted(adapters) or kinds), expected="one LORA adapter",
         )  # fmt: skip
-    config: dict[str, Any] = configs[adapters.pop()].to_dict()
-    if config["peft_type"] != "LORA":
+    found = configs[adapters.pop()].to_dict()
+    if found["peft_type"] != "LORA":
         raise GoniometerError(
             "not a LoRA", file=SOURCE, key="peft_type", found=kinds[0], expected="LORA"
         )
-    for key, name in _NOT_A_PRODUCT.items():
-        if config.get(key):
-            raise GoniometerError(f"{name}: not scale * B A", file=SOURCE, key=key)
-    init = config.get("init_lora_weights")
-    if init not in _PLAIN_INITS:
+    config = lora_config(found, Path(SOURCE))
+    if config.target_parameters:
         raise GoniometerError(
-            f"the {init} initialisation changed the base: B A is not the update", file=SOURCE,
-            key="init_lora_weights", found=repr(init),
+            "LoRA on parameters instead of modules", file=SOURCE, key="target_parameters"
+        )
+    if config.init_lora_weights not in PLAIN_INITS:
+        raise GoniometerError(
+            f"the {config.init_lora_weights} initialisation changed the base: B A is not the "
+            "update", file=SOURCE, key="init_lora_weights", found=repr(config.init_lora_weights),
+            fix="compare the saved checkpoints with the initial adapter",
         )  # fmt: skip
     return config

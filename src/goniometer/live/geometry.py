@@ -30,7 +30,8 @@ Factors = tuple[Float[Tensor, "module m r"], Float[Tensor, "module r n"]]
 class _Stack:
     """Modules of one shape and rank, and the reference's factors there, scaled, where it has it."""
 
-    modules: tuple[LowRank, ...]
+    live: Delta
+    modules: tuple[str, ...]
     reference: Factors | None
 
     def read(self) -> tuple[Float[Tensor, "module r r"], Float[Tensor, "module r r"], Tensor]:
@@ -38,10 +39,11 @@ class _Stack:
 
         Each as `LowRank.inner`, for a stack at once.
         """
-        device = _device(self.modules[0])
-        scale = torch.tensor([m.scale for m in self.modules], dtype=torch.float64, device=device)
-        B = torch.stack([m.B.detach() for m in self.modules]).to(device).double()
-        A = torch.stack([m.A.detach() for m in self.modules]).to(device).double()
+        found = [_low_rank(self.live, name) for name in self.modules]
+        device = _device(found[0])
+        scale = torch.tensor([m.scale for m in found], dtype=torch.float64, device=device)
+        B = torch.stack([m.B for m in found]).to(device).double()
+        A = torch.stack([m.A for m in found]).to(device).double()
         B = B * scale[:, None, None]
         inner = torch.zeros_like(scale)
         if self.reference is not None:
@@ -149,26 +151,25 @@ def _low_rank(delta: Delta, name: str) -> LowRank:
 
 def _stacks(live: Delta, reference: Mapping[str, LowRank]) -> Iterator[_Stack]:
     """Group modules whose products have one shape, a bounded number of entries a group."""
-    groups: dict[tuple[object, ...], list[tuple[LowRank, LowRank | None]]] = {}
+    groups: dict[tuple[object, ...], list[str]] = {}
     for name in live:
         mine, other = _low_rank(live, name), reference.get(name)
         rank = other.B.shape[1] if other is not None else 0
-        key = (mine.B.shape, mine.A.shape, mine.B.device, rank)
-        groups.setdefault(key, []).append((mine, other))
-    for pairs in groups.values():
-        first = pairs[0][0]
+        groups.setdefault((mine.B.shape, mine.A.shape, mine.B.device, rank), []).append(name)
+    for names in groups.values():
+        first = _low_rank(live, names[0])
         step = max(1, STACK // (first.B.numel() + first.A.numel()))
-        for start in range(0, len(pairs), step):
-            modules, others = zip(*pairs[start : start + step], strict=True)
-            yield _Stack(modules, _factors(others, _device(first)))
+        for start in range(0, len(names), step):
+            chosen = names[start : start + step]
+            known = [reference[name] for name in chosen if name in reference]
+            yield _Stack(live, tuple(chosen), _factors(known, _device(first)))
 
 
-def _factors(matrices: Sequence[LowRank | None], device: torch.device) -> Factors | None:
-    known = [matrix for matrix in matrices if matrix is not None]
-    if not known:
+def _factors(matrices: Sequence[LowRank], device: torch.device) -> Factors | None:
+    if not matrices:
         return None
-    B = torch.stack([matrix.B.double() * matrix.scale for matrix in known])
-    return B.to(device), torch.stack([matrix.A for matrix in known]).to(device)
+    B = torch.stack([matrix.B.double() * matrix.scale for matrix in matrices])
+    return B.to(device), torch.stack([matrix.A for matrix in matrices]).to(device)
 
 
 def spectrum(
