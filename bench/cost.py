@@ -103,12 +103,14 @@ def chart(sweeps: Sequence[Sweep]) -> bytes:
     for found in sweeps:
         slope, (low, high) = found.exponent()
         rows = pd.DataFrame({"size": found.values, "seconds": found.seconds})
+        title = f"{found.size}^{slope:.2f} from {low} to {high}"
+        axis = alt.Scale(type="log", nice=False, padding=10)
         ticks = alt.Axis(values=list(found.values), grid=False)
         panels.append(
-            alt.Chart(rows, width=230, height=210, title=f"{slope:.2f} from {low} to {high}")
-            .mark_line(point=True, color="#0f6db0")
+            alt.Chart(rows, width=230, height=210, title=title)
+            .mark_line(point={"color": "#0f6db0"}, color="#0f6db0")
             .encode(
-                x=alt.X("size:Q", scale=alt.Scale(type="log"), title=found.size, axis=ticks),
+                x=alt.X("size:Q", scale=axis, title=found.size, axis=ticks),
                 y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds"),
             )
         )
