@@ -113,6 +113,15 @@ def test_an_update_against_itself_has_cosine_one_and_what_one_lacks_is_a_zero(tm
     assert "2 of the model's 4 modules are among the reference's 2" in geometry.notes()[0]
 
 
+def test_a_module_that_has_not_moved_is_not_in_the_median():
+    model = adapted()
+    ranks = sorted(dense_effective_rank(u) for u in dense_updates(model).values())
+    moved = {name: dense_effective_rank(u) for name, u in dense_updates(model).items()}
+    still = next(name for name, rank in moved.items() if rank == ranks[0])
+    model.get_submodule(f"base_model.model.{still}").lora_B["default"].weight.data.zero_()
+    assert values(model)["effective_rank"] == pytest.approx(np.median(ranks[1:]), rel=1e-5)
+
+
 def test_what_was_not_measured_has_a_reason_and_no_number(tmp_path):
     save_adapter(tmp_path, seed=3)
     untrained = peft.get_peft_model(Tower(), peft.LoraConfig(**LORA))
