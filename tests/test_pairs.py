@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from goniometer.deltas import Delta, Dense, LowRank, Provenance
+from goniometer.deltas import Delta, Dense, LowRank, Provenance, Sum
 from goniometer.geometry import MEASURES, modules
-from goniometer.geometry.dense_pairs import dense_pair_batch, tops
+from goniometer.geometry.dense_pairs import dense_pair_batch, parts
 from goniometer.geometry.pairs import CONDITION, decompose
 from goniometer.geometry.readings import read_pairs
 from tests.test_geometry import delta, random_update, twin
@@ -136,6 +136,20 @@ def test_a_truncated_dense_update_has_the_numbers_of_the_whole_one(monkeypatch):
     assert exact.runs[0] == whole.runs[0]
 
 
+def test_a_tall_matrix_that_is_not_held_is_decomposed_by_blocks(monkeypatch):
+    """Two routes: TSQR over blocks of rows, and the whole matrix at once."""
+    values = [full_rank(seed, shape=(400, 30)) for seed in (1, 2)]
+    lying = [Sum((Dense(value / 2), Dense(value / 2))) for value in values]
+    whole = read_pairs({f"r{i}": delta({"x": x}) for i, x in enumerate(lying)}, k=3)
+    monkeypatch.setattr("goniometer.geometry.dense_pairs.HELD_BYTES", 1)
+    monkeypatch.setattr("goniometer.deltas.matrix.BLOCK", 2000)
+    blocks = read_pairs({f"r{i}": delta({"x": x}) for i, x in enumerate(lying)}, k=3)
+    for name in MEASURES:
+        pair = whole.values[name], blocks.values[name]
+        assert torch.allclose(*pair, atol=1e-9, equal_nan=True), name
+    assert torch.allclose(whole.modules[0].sigma, blocks.modules[0].sigma, rtol=1e-10)
+
+
 def test_an_adapter_and_the_checkpoint_it_was_merged_into_are_identical():
     x = random_update(1, SHAPE, R)
     readings = read_pairs(
@@ -165,7 +179,7 @@ def test_vectors_have_cosines_and_no_subspaces_and_do_not_limit_k():
 
 def test_blocks_of_rows_do_not_change_a_number(monkeypatch):
     matrices = [Dense(full_rank(seed)) for seed in (1, 2)]
-    held, top = tops(matrices, 3, exact=False)
+    held, top = parts(matrices, 3, exact=False)
     whole = dense_pair_batch(held, top, 3)
     monkeypatch.setattr("goniometer.geometry.dense_pairs.BLOCK", 300)
     blocks = dense_pair_batch(held, top, 3)

@@ -5,7 +5,9 @@ with the top singular vectors of all runs, are summed over blocks of rows, one p
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -16,46 +18,75 @@ from goniometer.deltas.matrix import BLOCK
 from goniometer.geometry.base import PairBatch, Space
 from goniometer.geometry.pairs import pair_indices
 from goniometer.geometry.subspace import SINE_ABOVE
-from goniometer.geometry.top import DIRECT, Top, top_svd
+from goniometer.geometry.top import DIRECT, tall_svd, top_svd
 
 # Updates of one module are held in float64 together while they take less than this.
 HELD_BYTES = 1 << 26
 
 
-def tops(
-    matrices: Sequence[AbstractMatrix | None], k: int, *, exact: bool
-) -> tuple[list[AbstractMatrix | None], list[Top]]:
-    """The updates, held where that is cheap, and their top singular vectors.
+@final
+@dataclass(frozen=True)
+class Parts:
+    """What is known of one run's update: its top singular vectors, and all that is cheap.
 
-    Low-rank updates are decomposed whole, by their factors; the others to k, by `top_svd`.
+    `sigma` is all singular values where `whole`, else the top ones. `rows` spans the row space
+    where that is known and smaller than it might be.
+    """
+
+    U: Float[Tensor, "m k"]
+    V: Float[Tensor, "n k"]
+    sigma: Float[Tensor, " r"]
+    energy: float
+    whole: bool
+    rows: Float[Tensor, "n s"] | None = None
+
+
+def parts(
+    matrices: Sequence[AbstractMatrix | None], k: int, *, exact: bool
+) -> tuple[list[AbstractMatrix | None], list[Parts]]:
+    """The updates, held where that is cheap, and what is known of each.
+
+    Low-rank updates are decomposed whole, by their factors; the others whole where their shorter
+    side is small, and to k by `top_svd` where it is not.
     """
     m, n = next(x.shape for x in matrices if x is not None)
     held = [
         Dense(x.dense())
-        if x is not None and not isinstance(x, LowRank) and m * n * 8 * len(matrices) < HELD_BYTES
+        if x is not None and not isinstance(x, LowRank) and is_small((m, n), len(matrices))
         else x
         for x in matrices
     ]
-    return held, [_top(x, (m, n), k, exact=exact) for x in held]
+    return held, [_parts(x, (m, n), k, exact=exact) for x in held]
 
 
-def _top(matrix: AbstractMatrix | None, shape: tuple[int, int], k: int, *, exact: bool) -> Top:
-    if matrix is not None and not (exact or isinstance(matrix, LowRank) or min(shape) <= DIRECT):
-        return top_svd(matrix, k)
+def is_small(shape: tuple[int, int], runs: int) -> bool:
+    """Whether the updates of all runs at a module may be held in float64 together."""
+    return shape[0] * shape[1] * 8 * runs <= HELD_BYTES
+
+
+def _parts(matrix: AbstractMatrix | None, shape: tuple[int, int], k: int, *, exact: bool) -> Parts:
+    m, n = shape
     if matrix is None:
-        U, S, V = (torch.zeros(size).double() for size in ((shape[0], 0), (0,), (shape[1], 0)))
+        U, V = (torch.zeros(size, k, dtype=torch.float64) for size in shape)
+        return Parts(U, V, U.new_zeros(0), energy=0.0, whole=True)
+    if not (exact or isinstance(matrix, LowRank) or min(shape) <= DIRECT):
+        top = top_svd(matrix, k)
+        return Parts(_first(top.U, k), _first(top.V, k), top.S, top.energy, top.whole)
+    tall = not isinstance(matrix, LowRank | Dense) and m > n
+    if tall:
+        U, S, V = tall_svd(matrix, k)
     else:
         svd = matrix.svd()
         U, S, V = svd.U, svd.S, svd.V
-    return Top(U, S, V, float(S.square().sum()), whole=True, residuals=torch.zeros_like(S))
+    rows = V if 0 < len(S) < min(shape) else None
+    return Parts(_first(U, k), _first(V, k), S, float(S.square().sum()), whole=True, rows=rows)
 
 
 def dense_pair_batch(
-    matrices: Sequence[AbstractMatrix | None], found: Sequence[Top], k: int
+    matrices: Sequence[AbstractMatrix | None], found: Sequence[Parts], k: int
 ) -> PairBatch:
     """All pairs of runs at one module, from one pass over the rows of all updates."""
-    U = torch.stack([_first(top.U, k) for top in found])
-    V = torch.stack([_first(top.V, k) for top in found])
+    U, V = torch.stack([x.U for x in found]), torch.stack([x.V for x in found])
     inner, held_right, products = _products(matrices, U, V)
     energy = inner.diagonal()
     norms = energy.sqrt()
@@ -72,8 +103,8 @@ def dense_pair_batch(
     left, right = U[a].mT @ U[b], V[a].mT @ V[b]
     return PairBatch(
         energy_a=energy[a], energy_b=energy[b], gap=gap, left=left, right=right, inside=inside,
-        row_space=_row_space(found), left_sines=_sines(U[a], U[b]),
-        right_sines=_sines(V[a], V[b]),
+        row_space=_row_space(found), left_sines=_sines(U, left),
+        right_sines=_sines(V, right),
     )  # fmt: skip
 
 
@@ -117,22 +148,27 @@ def _distance(
     )
 
 
-def _row_space(found: Sequence[Top]) -> Float[Tensor, " pair"]:
+def _row_space(found: Sequence[Parts]) -> Float[Tensor, " pair"]:
     """Mean cos^2 between whole row spaces; NaN where one is not known, or is all there is."""
     values = []
     for one, other in combinations(found, 2):
-        ranks = len(one.S), len(other.S)
-        narrow = max(ranks) < min(len(one.U), len(one.V)) and min(ranks) > 0
-        known = one.whole and other.whole and narrow
-        shared = float((one.V.T @ other.V).square().sum()) if known else float("nan")
-        values.append(shared / max(1, min(ranks)))
+        if one.rows is None or other.rows is None:
+            values.append(float("nan"))
+        else:
+            ranks = one.rows.shape[1], other.rows.shape[1]
+            values.append(float((one.rows.T @ other.rows).square().sum()) / min(ranks))
     return torch.tensor(values, dtype=torch.float64)
 
 
 def _sines(
-    Q_a: Float[Tensor, "pair rows k"], Q_b: Float[Tensor, "pair rows k"]
+    Q: Float[Tensor, "run rows k"], overlap: Float[Tensor, "pair k k"]
 ) -> Float[Tensor, "pair k"]:
-    """Sines of the principal angles, ascending, by the residual (Bjorck and Golub 1973)."""
-    found = torch.linalg.svdvals(Q_b - Q_a @ (Q_a.mT @ Q_b))
-    # A module narrower than k has no k angles; what needs them is undefined there.
-    return torch.nn.functional.pad(found, (0, Q_a.shape[2] - found.shape[1])).flip(1)
+    """Sines of the principal angles, ascending, by the residual, where some cosine is near 1."""
+    a, b = pair_indices(len(Q))
+    sines = torch.full((len(overlap), Q.shape[2]), torch.nan, dtype=torch.float64)
+    near = torch.linalg.matrix_norm(overlap, ord=2) > SINE_ABOVE
+    for pair in near.nonzero().flatten().tolist():
+        found = torch.linalg.svdvals(Q[b[pair]] - Q[a[pair]] @ overlap[pair])
+        # A module narrower than k has no k angles; what needs them is undefined there.
+        sines[pair] = torch.nn.functional.pad(found, (0, Q.shape[2] - len(found))).flip(0)
+    return sines

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from goniometer.deltas import AbstractMatrix, Delta, LowRank, digest, module_order
+from goniometer.deltas import AbstractMatrix, Delta, LowRank, Outline, digest, module_order
 from goniometer.deltas.delta import outline_of
 from goniometer.geometry import MEASURES
 from goniometer.geometry.base import PairBatch
-from goniometer.geometry.dense_pairs import dense_pair_batch, tops
+from goniometer.geometry.dense_pairs import dense_pair_batch, is_small, parts
 from goniometer.geometry.pairs import ModulePairs, decompose, pair_batch, pair_indices
-from goniometer.geometry.threads import side_by_side
+from goniometer.geometry.threads import return_freed_memory, side_by_side
 
 # Factors of this many bytes are stacked in float64 at a time, by each thread.
 CHUNK_BYTES = 1 << 26
@@ -48,6 +48,9 @@ def read_modules(
     dense = [name for name in names if name not in set(low_rank)]
     found: dict[str, tuple[ModulePairs, list[str | None]]] = {}
 
+    def outline_at(name: str) -> Outline:
+        return next(delta.outline(name) for delta in runs if name in delta)
+
     def read(chunk: Sequence[str]) -> None:
         matrices = [[delta.get(name) for delta in runs] for name in chunk]
         for name, row, module in zip(
@@ -57,7 +60,11 @@ def read_modules(
         advance(len(chunk))
 
     side_by_side(read, list(_chunks(low_rank, runs)))
-    side_by_side(read, [[name] for name in dense], most=DENSE_THREADS)
+    small = [n for n in dense if is_small(outline_at(n).shape, len(runs))]
+    if dense:
+        return_freed_memory()
+    side_by_side(read, [[name] for name in small], most=DENSE_THREADS)
+    side_by_side(read, [[name] for name in dense if name not in set(small)], most=1)
     digests = tuple(
         {name: value for name in names if (value := found[name][1][run]) is not None}
         for run in range(len(runs))
@@ -99,13 +106,14 @@ def _pairs(
             yield _module(name, matrices[i], found.sigma[i], energy, whole, batch.gap[mine], cut)
         return
     for name, row in zip(names, matrices, strict=True):
-        held, top = tops(row, k, exact=exact)
-        batch = dense_pair_batch(held, top, k)
-        width = max(len(x.S) for x in top)
-        sigma = torch.stack([torch.nn.functional.pad(x.S, (0, width - len(x.S))) for x in top])
+        held, found_parts = parts(row, k, exact=exact)
+        batch = dense_pair_batch(held, found_parts, k)
+        width = max(len(x.sigma) for x in found_parts)
+        pad = torch.nn.functional.pad
+        sigma = torch.stack([pad(x.sigma, (0, width - len(x.sigma))) for x in found_parts])
         values = _values(batch, sigma[None], k, min(_shape(row)) > 1)
-        energy = torch.tensor([x.energy for x in top], dtype=torch.float64)
-        whole = torch.tensor([x.whole for x in top])
+        energy = torch.tensor([x.energy for x in found_parts], dtype=torch.float64)
+        whole = torch.tensor([x.whole for x in found_parts])
         yield _module(name, row, sigma, energy, whole, batch.gap, values)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from goniometer.deltas import AbstractMatrix, LowRank
+from goniometer.deltas.matrix import cut
 from goniometer.seeds import derive
 
 # The shorter side up to which a dense matrix is always decomposed directly.
@@ -71,6 +72,25 @@ def top_svd(matrix: AbstractMatrix, k: int, *, exact: bool = False, seed: int = 
         energy = float(svd.S.square().sum())
         return Top(U, S, V, energy, len(svd.S) <= k, torch.zeros_like(S))
     return _iterated(matrix, k, seed)
+
+
+def tall_svd(
+    matrix: AbstractMatrix, k: int
+) -> tuple[Float[Tensor, "m k"], Float[Tensor, " r"], Float[Tensor, "n r"]]:
+    """All singular values and right vectors of a tall matrix, and its first k left ones.
+
+    R comes from the rows block by block (TSQR; Demmel et al., SIAM J. Sci. Comput. 34, 2012), and
+    U = M V / S from one more reading, so that M is never held.
+    """
+    m, n = matrix.shape
+    R = torch.zeros(0, n, dtype=torch.float64)
+    for start, stop in matrix.blocks():
+        R = torch.linalg.qr(torch.cat([R, matrix.rows(start, stop)]), mode="r").R
+    u, s, vt = torch.linalg.svd(R, full_matrices=False)
+    found = cut(u, s, vt.T, max(m, n))
+    V, S = found.V[:, :k], found.S[:k]
+    U = torch.cat([matrix.rows(*block) @ V / S for block in matrix.blocks()])
+    return U, found.S, found.V
 
 
 def _iterated(matrix: AbstractMatrix, k: int, seed: int) -> Top:
