@@ -250,3 +250,20 @@ def test_a_pickled_checkpoint_is_refused_by_name(tmp_path: Path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
     with pytest.raises(GoniometerError, match="a pickle can run code"):
         read(tmp_path, against(tmp_path))
+
+
+def test_an_adapter_of_a_headless_model_meets_the_base_s_names(tmp_path: Path):
+    """Trained without the head, its modules lack `model.`: with a base they are named as in it."""
+    base = network("qwen3")
+    base.save_pretrained(tmp_path / "base")
+    tuned(base, tmp_path / "adapter", targets=TARGETS["qwen3"], seed=1)
+    file = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = {key.replace("base_model.model.model.", "base_model.model."): value
+               for key, value in load_file(file).items()}  # fmt: skip
+    whole = read(tmp_path / "adapter", against(tmp_path / "base"))
+    content = whole.fingerprint
+    save_file(tensors, file)
+    headless = read(tmp_path / "adapter", against(tmp_path / "base"))
+    assert set(read(tmp_path / "adapter")) != set(whole)
+    assert set(headless) == set(whole)
+    assert headless.fingerprint == content

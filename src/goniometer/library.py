@@ -153,6 +153,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
     draws: int = 200,
     seed: int = 0,
     over: Literal["steps"] | None = None,
+    exact: bool = False,
     base_measures: bool = True,
     progress: bool = False,
 ) -> Compared:
@@ -167,14 +168,17 @@ def compare(  # noqa: PLR0913 (the command has as many)
         draws: simulations for each null.
         seed: of the nulls.
         over: "steps" reads the checkpoints of each run as a trajectory.
+        exact: decompose large dense updates whole, not to their top k.
         base_measures: with a base, measure each run against it too: seconds a module and run.
         progress: show bars on stderr.
 
     Raises:
         GoniometerError: as the readers say, shapes that show different bases, or k too large.
     """
-    origin, base, initial = (None if x is None else str(x) for x in (origin, base, initial))
-    options = Options(origin, base, initial, k, draws, seed, over, base_measures=base_measures)
+    from goniometer.deltas.hub import argument_of
+
+    origin, base, initial = (None if x is None else argument_of(x) for x in (origin, base, initial))
+    options = Options(origin, base, initial, k, draws, seed, over, exact, base_measures)
     with bars() if progress else nullcontext(Silent()) as shown:
         return compare_with(runs, options, shown)
 
@@ -257,12 +261,13 @@ def read_compared(folder: str | Path) -> Compared:
 
 def _named(runs: Runs, fewest: int) -> dict[str, str]:
     from goniometer.comparison import name_runs
+    from goniometer.deltas.hub import argument_of
 
     if not isinstance(runs, Mapping):
-        return name_runs([str(run) for run in runs], fewest)
+        return name_runs([argument_of(run) for run in runs], fewest)
     if len(runs) < fewest:
         raise GoniometerError("nothing to compare", found=f"{len(runs)} run", expected="two")
-    return {name: str(run) for name, run in runs.items()}
+    return {name: argument_of(run) for name, run in runs.items()}
 
 
 def _read(path: Path, given: "Companions") -> "Delta":

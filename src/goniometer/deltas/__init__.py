@@ -47,7 +47,8 @@ def read(path: Path, companions: Companions = NONE_GIVEN) -> Delta:
         raise GoniometerError("no such folder", file=path)
     for signature, reader in FORMATS.values():
         if (path / signature).is_file():
-            return reader(path, companions)
+            delta = reader(path, companions)
+            return delta if companions.base is None else _as_in(companions.base, delta)
     expected = " or ".join(f"a folder with {signature}" for signature, _ in FORMATS.values())
     inside = sorted(
         {file.parent.name for name, _ in FORMATS.values() for file in path.glob(f"*/{name}")}
@@ -57,6 +58,30 @@ def read(path: Path, companions: Companions = NONE_GIVEN) -> Delta:
         found=f"updates in its folders {', '.join(inside)}" if inside else None,
         fix="name one of those folders" if inside else None,
     )  # fmt: skip
+
+
+def _as_in(base: BaseModel, delta: Delta) -> Delta:
+    """Name the modules as the base does: runs saved with and without the `model.` of a head meet.
+
+    A replicated layer has no name in the base, and keeps its own.
+    """
+    names = {
+        module: module if delta.provenance.copies else _name_in(base, module) for module in delta
+    }
+    if len(set(names.values())) < len(names) or all(n == module for module, n in names.items()):
+        return delta
+    own = {name: module for module, name in names.items()}
+    outlines = {name: delta.outline(module) for name, module in own.items()}
+    return Delta(Stored(outlines, lambda name: delta[own[name]]), delta.provenance)
+
+
+def _name_in(base: BaseModel, module: str) -> str:
+    found = base.spelling(module)
+    if found is None:  # a part of a fused module
+        whole, _, part = module.rpartition(".")
+        fused = base.spelling(whole)
+        found = module if fused is None else f"{fused}.{part}"
+    return found
 
 
 __all__ = [
