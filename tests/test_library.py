@@ -9,7 +9,7 @@ import pytest
 
 import goniometer
 from goniometer import GoniometerError
-from goniometer.library import Compared
+from goniometer.compared import Compared
 from goniometer.tidy import TABLES, tidy
 from tests.adapters import edit_tensors, save_adapter
 from tests.report_cases import CASES, HOSTILE, Outline

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from goniometer.errors import GoniometerError
 
 if TYPE_CHECKING:
+    from goniometer.compared import Compared, read_compared
     from goniometer.config import Study, read_study
-    from goniometer.library import Compared, compare, read_compared
+    from goniometer.library import compare
     from goniometer.pipeline import run_study
     from goniometer.results import Results, read_results
 
 _HOMES = {
-    "Compared": "goniometer.library",
+    "Compared": "goniometer.compared",
     "compare": "goniometer.library",
-    "read_compared": "goniometer.library",
+    "read_compared": "goniometer.compared",
     "Study": "goniometer.config",
     "read_study": "goniometer.config",
     "run_study": "goniometer.pipeline",
