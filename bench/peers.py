@@ -3,7 +3,7 @@
     python bench/peers.py           prints the tables
     python bench/peers.py --write   also writes docs/peers.md
 
-Five pairs of adapters of one small random model (30 layers of SmolLM2-135M's attention). What is
+Five pairs of adapters of one small random model (12 layers of SmolLM2-135M's attention). What is
 asked is the cosine of the two updates; the right answer is that of the merged weights less the base
 in float64. Each peer is installed into a throwaway environment that reuses this one's torch, and is
 called as its documentation says. A peer that has no such number says what it has.
@@ -189,7 +189,15 @@ def row(tool: Tool, cases: Mapping[str, Case], truth: Mapping[str, float], scrat
     cells, walls, works, peak = [], [], [], 0.0
     for name, case in cases.items():
         for _ in range(REPEAT if name == "plain" else 1):
-            command = [python, __file__, "--ask", str(TOOLS.index(tool)), str(case.folder)]
+            command = [
+                python,
+                "-W",
+                "ignore",
+                __file__,
+                "--ask",
+                str(TOOLS.index(tool)),
+                str(case.folder),
+            ]
             wall, memory, printed = timed(command)
             found = json.loads(printed.splitlines()[-1])
             if name == "plain":
@@ -222,7 +230,7 @@ def main() -> None:
     """Make the cases, ask every tool, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/peers.md")
-    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--ask", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.ask:
