@@ -17,7 +17,11 @@ from goniometer.deltas import (
 from goniometer.geometry.base_measures import BASE_MEASURES, AtModule, null_of_scope, of_scope
 from goniometer.geometry.base_module import TOP, Weight, at_module
 from goniometer.geometry.scopes import band
+from goniometer.geometry.threads import side_by_side
 from goniometer.results import AgainstBase, Band, BaseNullKind, RunAgainstBase
+
+# Modules that are read side by side, each on one thread of its own; more would only hold more.
+THREADS = 2
 
 
 def read_against_base(
@@ -35,20 +39,29 @@ def read_against_base(
     Raises:
         GoniometerError: a file of the base is not whole, or holds NaN or Inf.
     """
-    found: list[AtModule] = []
+    digests: dict[str, str] = {}
+    read: dict[str, list[AtModule]] = {}
     missing: dict[str, dict[str, list[str]]] = {run: {} for run in deltas}
-    digests = {}
+    weights: dict[str, Weight] = {}
     for module in sorted({m for delta in deltas.values() for m in delta}, key=module_order):
         runs = [run for run, delta in deltas.items() if module in delta]
         first = deltas[runs[0]]
         weight = _find(base, first.in_base(module), first.outline(module).shape)
-        if isinstance(weight, str):
-            for run in runs:
-                missing[run].setdefault(weight, []).append(module)
-        else:
-            digests[module] = digest(weight)
-            found += at_module(module, weight, {run: deltas[run] for run in runs}, seed)
+        if isinstance(weight, Weight):
+            weights[module] = weight
+            continue
+        for run in runs:
+            missing[run].setdefault(weight, []).append(module)
         advance(1)
+
+    def measure(module: str) -> None:
+        mine = {run: delta for run, delta in deltas.items() if module in delta}
+        digests[module] = digest(weights[module])
+        read[module] = list(at_module(module, weights[module], mine, seed))
+        advance(1)
+
+    side_by_side(measure, list(weights), most=THREADS)
+    found = [at for module in weights for at in read[module]]
     result = AgainstBase(
         base=name,
         fingerprint=fingerprint(digests),

@@ -25,8 +25,9 @@ from goniometer.geometry.base_spectrum import Base, rotation
 from goniometer.geometry.top import krylov, top_svd
 
 EPSILON = 0.5
-# The shorter side up to which the draws of a null are decomposed directly.
-DIRECT = 256
+# The shorter side up to which the draws of a null are decomposed directly: no more than the bases
+# of all passes take.
+DIRECT = 240
 # Singular values of a dense update that its null keeps; the rest of its energy is white noise.
 KEPT = 32
 # Draws of a null: those of a dense update cost as much as a product with the weights each.
