@@ -122,7 +122,11 @@ class Tool:
 
 
 TOOLS = (
-    Tool("goniometer", "adapters, base", ours, "cosine of the updates", peer=False),
+    Tool(
+        "goniometer", "adapters, base", ours,
+        "cosine of the updates, among all its measures, those against the base and the nulls",
+        peer=False,
+    ),
     Tool("peft", "adapters, base", dense, "merge, subtract, cosine, in float64", peer=False),
     Tool("vlora-dev", "adapters", vlora, "cosine of all A and B as one vector"),
     Tool(
