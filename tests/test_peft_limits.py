@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from goniometer.deltas import BaseModel, Companions, read
+from goniometer.deltas.peft_adapter import read_peft_adapter
 from goniometer.errors import GoniometerError
 from tests.adapters import edit_config, edit_tensors, save_adapter
 from tests.contracts.peft_cases import CASES, save_case
@@ -79,7 +80,7 @@ def test_long_thin_factors_are_not_multiplied_out(tmp_path: Path):
 def test_a_tensor_that_peft_does_not_find_is_an_error(tmp_path: Path):
     save_case(CASES["OFT"], tmp_path)
     edit_tensors(tmp_path, lambda t: {k.replace("oft_R", "oft_S"): v for k, v in t.items()})
-    delta = read(tmp_path, Companions(BaseModel(tmp_path / "base")))
+    delta = read_peft_adapter(tmp_path, Companions(BaseModel(tmp_path / "base")))
     with pytest.raises(GoniometerError, match="q_proj"):
         delta["layers.0.q_proj"].dense()
 
@@ -87,7 +88,7 @@ def test_a_tensor_that_peft_does_not_find_is_an_error(tmp_path: Path):
 def test_what_peft_cannot_build_is_one_line(tmp_path: Path):
     save_case(CASES["BOFT"], tmp_path)
     edit_config(tmp_path, boft_block_size=7)
-    delta = read(tmp_path, Companions(BaseModel(tmp_path / "base")))
+    delta = read_peft_adapter(tmp_path, Companions(BaseModel(tmp_path / "base")))
     with pytest.raises(GoniometerError, match="PEFT cannot merge it"):
         delta["layers.0.q_proj"].dense()
 
