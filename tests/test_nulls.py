@@ -156,6 +156,19 @@ def test_no_shared_a0_between_ranks():
         null_pairs("shared_A0", (40, 24), (spectrum(6), spectrum(4)), 2, 20, 0)
 
 
+def test_factors_of_more_columns_than_the_module_has_sides_have_a_null():
+    generator = torch.Generator().manual_seed(3)
+    runs = {
+        name: Delta(
+            {"x": LowRank(*(torch.randn(s, generator=generator) for s in ((6, 9), (9, 5))), 1.0)},
+            Provenance(name, "test"),
+        )
+        for name in "ab"
+    }
+    _, tables = add_nulls(read_pairs(runs, k=1), draws=100, seed=0)
+    assert tables["ranks 5 and 5"]["union"]["cosine"]["independent"].high < 1
+
+
 def test_null_table_covers_unrelated_runs_and_repeats_itself():
     """Bands hold 95 %: of 45 unrelated pairs about two fall outside, and no more than eight."""
     generator = torch.Generator().manual_seed(3)

@@ -14,6 +14,7 @@ from torch import Tensor
 from goniometer.geometry import MEASURES
 from goniometer.geometry.modules import of_vectors
 from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
+from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, band
 from goniometer.geometry.threads import side_by_side
@@ -50,10 +51,7 @@ def add_nulls(
     """
     groups: dict[Ranks, str] = {}
     tables: dict[str, NullTable] = {}
-    of_run = [
-        tuple(Rank(m.nominal_ranks[run], m.low_rank[run]) for m in readings.modules)
-        for run in range(len(readings.names))
-    ]
+    of_run = [tuple(_rank(m, run) for m in readings.modules) for run in range(len(readings.names))]
     pairs = []
     for pair, (i, j) in zip(readings.pairs, combinations(range(len(of_run)), 2), strict=True):
         if pair.state in ("zero delta", "no common module"):
@@ -65,6 +63,11 @@ def add_nulls(
             tables[groups[ranks]] = _table(ranks, readings, draws, seed)
         pairs.append(pair.model_copy(update={"null_group": groups[ranks]}))
     return tuple(pairs), tables
+
+
+def _rank(module: ModulePairs, run: int) -> Rank:
+    # Factors may hold more columns than the module has sides: they are of no higher rank for it.
+    return Rank(min(module.nominal_ranks[run], *module.shape), module.low_rank[run])
 
 
 def _label(ranks: Ranks, count: int) -> str:
@@ -176,8 +179,7 @@ def _mean_spectrum(shape: tuple[int, int], rank: Rank, readings: Readings) -> Sp
     for module in readings.modules:
         for run in range(len(module.nominal_ranks)):
             energy = float(module.energy[run])
-            mine = Rank(module.nominal_ranks[run], module.low_rank[run])
-            if module.shape == shape and mine == rank and energy > 0:
+            if module.shape == shape and _rank(module, run) == rank and energy > 0:
                 sigma = module.sigma[run][:kept] / energy**0.5
                 found.append(torch.nn.functional.pad(sigma, (0, kept - len(sigma))))
                 whole = whole and bool(module.whole[run])
