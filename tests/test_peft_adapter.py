@@ -175,7 +175,7 @@ def test_what_is_no_adapter_is_refused(tmp_path: Path):
     with pytest.raises(GoniometerError, match="not valid JSON"):
         read(tmp_path)
     (tmp_path / "adapter_config.json").write_text(json.dumps([1]))
-    with pytest.raises(GoniometerError, match="not a configuration"):
+    with pytest.raises(GoniometerError, match="not a JSON object"):
         read(tmp_path)
 
 

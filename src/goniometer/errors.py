@@ -1,5 +1,7 @@
 """The one exception a user is meant to see: bad input, said in one line."""
 
+_LONGEST = 2000
+
 
 class GoniometerError(Exception):
     """Input that cannot be used: file, key, what was found, what was expected, what to do.
@@ -27,4 +29,9 @@ class GoniometerError(Exception):
             line += f", expected {expected}" if found is not None else f"; expected {expected}"
         if fix is not None:
             line += f". {fix[0].upper()}{fix[1:]}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(_printable(" ".join(line[:_LONGEST].split())))
+
+
+def _printable(line: str) -> str:
+    """Escape what would move a terminal's cursor, turn the text round or not be encoded."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -1,17 +1,22 @@
 """adapter_config.json: which fields decide what the update is, and which are refused by name."""
 
-import json
-import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import regex
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from goniometer.deltas.tensors import LARGEST, json_object
 from goniometer.errors import GoniometerError
 
 T = TypeVar("T")
+# What is larger is no scale; the sums of its squares would leave float64.
+Scale = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# Time for one pattern on one name, in seconds, and characters of a pattern.
+_SECONDS, _LONGEST = 1.0, 2000
 # Initialisations that leave the base as it is, so that B A is the whole update.
 PLAIN_INITS = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
 _NOT_PLAIN = {
@@ -31,13 +36,13 @@ class LoraConfig(BaseModel):
 
     peft_type: str
     r: int
-    lora_alpha: float
+    lora_alpha: Scale
     use_rslora: bool = False
     use_dora: bool = False
     lora_bias: bool = False
     fan_in_fan_out: bool = False
     rank_pattern: dict[str, Any] | None = None
-    alpha_pattern: dict[str, float] | None = None
+    alpha_pattern: dict[str, Scale] | None = None
     init_lora_weights: bool | str | None = True
     target_parameters: list[str] | None = None
 
@@ -55,14 +60,7 @@ def read_tree(path: Path) -> dict[str, Any]:
     file = path / CONFIG
     if not file.is_file():
         raise GoniometerError(f"no {CONFIG}", file=path, expected="a PEFT adapter folder")
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GoniometerError(f"not valid JSON: {error}", file=file) from None
-    except OSError as error:
-        raise GoniometerError(f"cannot be read: {error.strerror}", file=file) from None
-    if not isinstance(tree, dict):
-        raise GoniometerError("not a configuration", file=file, found=type(tree).__name__)
+    tree = json_object(file)
     for key, kind in (("base_model_name_or_path", str), ("bias", str), ("peft_type", str)):
         if not isinstance(tree.get(key, ""), kind | None):
             raise GoniometerError("not a name", file=file, key=key, found=repr(tree[key]))
@@ -94,14 +92,25 @@ def by_pattern(pattern: Mapping[str, T] | None, module: str, file: Path, key: st
     """Look a module up as PEFT's `get_pattern_key` does: the first pattern to match a suffix.
 
     Raises:
-        GoniometerError: a pattern is no regular expression.
+        GoniometerError: a pattern is no regular expression, or takes for ever.
     """
     for expression, value in (pattern or {}).items():
         try:
-            if re.match(rf"(.*\.)?({expression})$", module):
+            if _suffix(expression).match(module, timeout=_SECONDS):
                 return value
-        except (re.error, RecursionError, OverflowError) as error:
-            raise GoniometerError(
-                f"not a regular expression: {error}", file=file, key=f"{key}.{expression}"
-            ) from None
+        except (regex.error, ValueError, RecursionError, OverflowError) as error:
+            why = f"not a regular expression: {error}"
+        except TimeoutError:
+            why = f"a regular expression that takes more than {_SECONDS} s"
+        else:
+            continue
+        raise GoniometerError(why, file=file, key=f"{key}.{expression[:200]}")
     return default
+
+
+@lru_cache(1 << 14)
+def _suffix(expression: str) -> Any:
+    """Compile a pattern; an engine that backtracks needs a limit of time."""
+    if len(expression) > _LONGEST:
+        raise ValueError(f"{len(expression)} characters")
+    return regex.compile(rf"(.*\.)?({expression})$")

@@ -8,21 +8,27 @@ again from the seed in the configuration, as it does when it loads the adapter.
 """
 
 import math
+import re
 import threading
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from goniometer.deltas.peft_config import CONFIG, by_pattern
 from goniometer.errors import GoniometerError
 
 # PEFT warns through global state and draws initial values that are then written over.
 _ONE_AT_A_TIME = threading.Lock()
 _LARGEST = "largest_of_all"
-_NOT_PASSED = ("peft_type", "auto_mapping", "inference_mode", "modules_to_save", "peft_version")
+# What is no part of the update; a task's type would ask for that task's kind of network.
+_NOT_PASSED = (
+    "peft_type", "task_type", "auto_mapping", "inference_mode", "modules_to_save", "peft_version",
+)  # fmt: skip
 
 
 def merged_update(
@@ -139,6 +145,13 @@ def _merged(
     return change, (layer.bias - bias)[:, None]
 
 
+def _pattern(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = tree.get(key) or {}
+    if not isinstance(found, dict):
+        raise GoniometerError("no patterns", file=CONFIG, key=key, found=repr(found)[:200])
+    return found
+
+
 def _config(tree: Mapping[str, Any], targets: list[str], tensors: Mapping[str, Tensor]) -> Any:
     import peft
 
@@ -149,6 +162,10 @@ def _config(tree: Mapping[str, Any], targets: list[str], tensors: Mapping[str, T
         if key in kind.__dataclass_fields__ and key not in _NOT_PASSED
     }
     fields |= {"target_modules": targets}
+    # PEFT would try every pattern without a limit of time; what fits is known here.
+    for key in fields.keys() & {"rank_pattern", "alpha_pattern"}:
+        value = by_pattern(_pattern(tree, key), targets[0], Path(CONFIG), key, None)
+        fields |= {key: {} if value is None else {re.escape(targets[0]): value}}
     fields |= {
         key: None
         for key in ("exclude_modules", "layers_to_transform", "layers_pattern")

@@ -24,10 +24,12 @@ from goniometer.deltas.delta import Outline
 from goniometer.deltas.matrix import AbstractMatrix
 from goniometer.deltas.peft_config import CONFIG, WEIGHTS, read_tree
 from goniometer.deltas.peft_layers import original_layers, replace_layer
-from goniometer.deltas.tensors import FLOATS, StoredTensor, stored_tensors
+from goniometer.deltas.tensors import FLOATS, StoredTensor, check_values, stored_tensors
 from goniometer.errors import GoniometerError
 
 _WRAPPERS = re.compile(r"^(?:base_model\.model\.|module\.)+|_orig_mod\.|_fsdp_wrapped_module\.")
+# Bytes of a tensor that is held whole: a file may declare, and even have, more than memory.
+_MOST = 1 << 31
 _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _INTEGERS = {"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "U8": torch.uint8}
 
@@ -70,6 +72,11 @@ class Weights:
         first, *rest = tensor.shape or (1,)
         stop = first if stop is None else stop
         row = math.prod(rest) * dtype.itemsize
+        if (stop - start) * row > _MOST:
+            raise GoniometerError(
+                "too large for a factor", file=self.file, key=name,
+                found=f"{(stop - start) * row} bytes", expected=f"at most {_MOST}",
+            )  # fmt: skip
         buffer = torch.empty((stop - start) * row, dtype=torch.uint8)
         try:
             with self.file.open("rb") as opened:
@@ -81,10 +88,8 @@ class Weights:
         if not complete or not same:
             raise GoniometerError("the file changed while it was read", file=self.file, key=name)
         values = buffer.view(dtype).reshape(stop - start, *rest)
-        if dtype.is_floating_point and not _finite(values):
-            raise GoniometerError(
-                "NaN or Inf", file=self.file, key=name, found=tensor.dtype, expected="finite values"
-            )
+        if dtype.is_floating_point:
+            check_values(values, self.file, name)
         return values
 
 
@@ -152,11 +157,6 @@ class Folder:
         """
         base, found = self.require_base(why), self.find(module)
         return found or base.weight(replace_layer(module, self.layers), str(self.path))
-
-
-def _finite(values: Tensor) -> bool:
-    """Whether there is no NaN and no Inf: a sum keeps both, at a fraction of the cost."""
-    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def open_folder(path: Path, companions: Companions) -> Folder:

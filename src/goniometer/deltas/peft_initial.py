@@ -11,6 +11,7 @@ from goniometer.deltas.companions import Companions
 from goniometer.deltas.matrix import AbstractMatrix, LowRank
 from goniometer.deltas.peft_config import CONFIG, PLAIN_INITS, LoraConfig
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
+from goniometer.deltas.tensors import stays_inside
 from goniometer.errors import GoniometerError
 
 
@@ -37,7 +38,7 @@ def initial_folder(folder: Folder, companions: Companions, config: LoraConfig) -
         for file in folder.path.glob(f"*/{CONFIG}")
         if file.parent.name.endswith("_init") or file.parent.name in ("init", "initial")
     )
-    if len(inside) == 1:
+    if len(inside) == 1 and stays_inside(inside[0]):
         return inside[0]
     raise GoniometerError(
         f"the {init} initialisation changed the base: B A is not the update", file=folder.config,

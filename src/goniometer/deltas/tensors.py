@@ -6,6 +6,7 @@ of a run over a checkpoint does not grow with the checkpoint.
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ from goniometer.errors import GoniometerError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # safetensors' names of the types that hold weights.
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+# Beyond these a file is no model's, a name no module's, and squares of squares leave float64.
+MOST_BYTES, MOST_JSON, LARGEST = 1 << 40, 1 << 26, 1e18
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,500}")
 # A shard is a plain name in the index's own folder.
 _SHARD = re.compile(r"[^/\\\0.][^/\\\0]*\.safetensors")
 
@@ -86,11 +90,10 @@ class StoredTensor:
         try:
             with safe_open(self.file, framework="pt") as opened:
                 pieces = [self._piece(opened, rows) for rows in self._stored_rows(start, stop)]
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, MemoryError) as error:
             raise _broken(self.file, error) from None
         value = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-        if not bool(torch.isfinite(value).all()):
-            raise GoniometerError("NaN or Inf", file=self.file, key=self.key)
+        check_values(value, self.file, self.key)
         return value
 
     def rows(self, start: int = 0, stop: int | None = None) -> Float[Tensor, "..."]:
@@ -131,19 +134,77 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
     """Read the header of one safetensors file: no value is read, nothing large allocated.
 
     Raises:
-        GoniometerError: the file is absent or not a whole safetensors file.
+        GoniometerError: the file is absent, elsewhere, or not a whole safetensors file.
     """
-    if not file.is_file():
-        raise GoniometerError("no such file", file=file)
+    check_file(file, MOST_BYTES)
     try:
         with safe_open(file, framework="pt") as opened:
             parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-            return {
+            found = {
                 key: StoredTensor(file, key, tuple(part.get_shape()), part.get_dtype())
                 for key, part in parts.items()
             }
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise _broken(file, error) from None
+    for key in found:
+        if _NAME.fullmatch(key) is None:
+            raise GoniometerError(
+                "no name of a tensor", file=file, found=repr(key)[:200],
+                expected="1 to 500 characters, none of control",
+            )  # fmt: skip
+    return found
+
+
+def check_file(file: Path, most: int) -> None:
+    """Require a regular file of at most so many bytes that lies in its own folder.
+
+    A link may stay in the folder, or go where the Hub's cache keeps its files.
+
+    Raises:
+        GoniometerError: it is absent, a device or a pipe, a link to elsewhere, or larger.
+    """
+    try:
+        regular = file.is_file()
+        size = file.stat().st_size if regular else 0
+    except OSError as error:
+        raise GoniometerError(f"cannot be read: {error.strerror}", file=file) from None
+    if not regular:
+        raise GoniometerError("no such file", file=file)
+    if not stays_inside(file):
+        raise GoniometerError(
+            "a link out of its folder is not followed", file=file, found=os.path.realpath(file),
+            fix="copy the file into the folder",
+        )  # fmt: skip
+    if size > most:
+        raise GoniometerError("too large", file=file, found=f"{size} bytes", expected=f"{most}")
+
+
+def stays_inside(path: Path) -> bool:
+    """Whether a file or folder lies, links followed, in the folder that it is named in.
+
+    In the Hub's cache what is named in .../snapshots/COMMIT lies in .../blobs.
+    """
+    real, home = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent))
+    homes = [home, *(up.parent / "blobs" for up in home.parents if up.name == "snapshots")]
+    return any(real.is_relative_to(one) for one in homes)
+
+
+def check_values(values: Tensor, file: Path, key: str) -> None:
+    """Require numbers that can be computed with: finite, and at most LARGEST.
+
+    Raises:
+        GoniometerError: NaN, Inf or larger.
+    """
+    if values.numel() == 0:
+        return
+    low, high = map(float, values.aminmax())
+    if not math.isfinite(low + high):
+        raise GoniometerError("NaN or Inf", file=file, key=key, expected="finite values")
+    if max(-low, high) > LARGEST:
+        raise GoniometerError(
+            "too large a value", file=file, key=key, found=max(-low, high),
+            expected=f"at most {LARGEST:g}",
+        )  # fmt: skip
 
 
 def checkpoint_tensors(folder: Path) -> dict[str, StoredTensor]:
@@ -192,7 +253,7 @@ def model_config(folder: Path) -> Mapping[str, Any]:
         GoniometerError: it is not a JSON object.
     """
     file = folder / "config.json"
-    return _json_object(file) if file.is_file() else {}
+    return json_object(file) if file.is_file() else {}
 
 
 def _index(folder: Path) -> dict[str, str]:
@@ -207,7 +268,7 @@ def _index(folder: Path) -> dict[str, str]:
                 fix="load it where you trust it, and save_pretrained(..., safe_serialization=True)",
             )  # fmt: skip
         raise GoniometerError("no model here", file=folder, expected=f"{SINGLE} or {INDEX}")
-    places = _json_object(file).get("weight_map")
+    places = json_object(file).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise GoniometerError("not a safetensors index", file=file, key="weight_map")
     for name in places.values():
@@ -216,7 +277,13 @@ def _index(folder: Path) -> dict[str, str]:
     return places
 
 
-def _json_object(file: Path) -> dict[str, Any]:
+def json_object(file: Path) -> dict[str, Any]:
+    """Read a configuration or an index.
+
+    Raises:
+        GoniometerError: it is absent, elsewhere, too large, or no JSON object.
+    """
+    check_file(file, MOST_JSON)
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
