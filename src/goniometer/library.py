@@ -107,7 +107,8 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
             advance=advance,
         )
     results = _with_trajectories(results, found)
-    if given.base is None or not options.base_measures:
+    # Over steps it would cost seconds a module for every checkpoint.
+    if given.base is None or not options.base_measures or options.over:
         return Compared(results, readings)
     with shown.task("measure against the base", modules) as advance:
         return _against_base(Compared(results, readings), deltas, given.base, options, advance)
