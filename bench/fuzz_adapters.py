@@ -2,6 +2,7 @@
 
     python bench/fuzz_adapters.py --cases 10000 --processes 2
     python bench/fuzz_adapters.py --only 1234        one case again, by its number
+    python bench/fuzz_adapters.py --only 1234 --keep tests/corpus/NAME     its damaged files, kept
 
 A case is its number: the same folder every time. What is allowed stands in tests/fuzz/guard.py. A
 process that hangs beyond reach or dies is started again after the case that it died of, which has
@@ -27,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 LAST_RESORT, ADDRESSES = 15, 20 << 30
 
 
-def work(seed: int, numbers: range) -> None:
+def work(seed: int, numbers: range, keep: Path | None) -> None:
     """Run cases in this process; a line before each and one after."""
     from tests.fuzz.guard import Bench, run_case
 
@@ -38,18 +39,19 @@ def work(seed: int, numbers: range) -> None:
         for number in numbers:
             print(json.dumps({"begun": number}), flush=True)
             faulthandler.dump_traceback_later(LAST_RESORT, exit=True)
-            found = run_case(bench, seed, number)
+            found = run_case(bench, seed, number, keep)
             faulthandler.cancel_dump_traceback_later()
             print(json.dumps({"number": number, **vars(found)}), flush=True)
 
 
-def supervised(seed: int, numbers: range) -> Iterator[dict[str, object]]:
+def supervised(seed: int, numbers: range, keep: Path | None) -> Iterator[dict[str, object]]:
     """Outcomes of some cases, from a process that is started again where it dies."""
     from tests.fuzz.guard import choose
 
     while numbers:
         command = [sys.executable, __file__, "--seed", str(seed), "--work"]
         command += [f"{numbers.start}:{numbers.stop}:{numbers.step}"]
+        command += ["--keep", str(keep)] if keep else []
         quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -85,10 +87,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", type=int)
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.work:
-        work(asked.seed, range(*map(int, asked.work.split(":"))))
+        work(asked.seed, range(*map(int, asked.work.split(":"))), asked.keep)
         return
     first, last = asked.first, asked.first + asked.cases
     if asked.only is not None:
@@ -97,12 +100,17 @@ def main() -> None:
 
     def share(place: int) -> list[Outcome]:
         outcomes = []
-        for found in supervised(asked.seed, range(first + place, last, asked.processes)):
+        for found in supervised(
+            asked.seed, range(first + place, last, asked.processes), asked.keep
+        ):
             number = found.pop("number")
             outcome = Outcome(**found)  # type: ignore[arg-type]
             outcomes.append(outcome)
             if outcome.state == "FAILED" or asked.only is not None:
                 print(f"{number}: {outcome}", flush=True)
+            if asked.keep:
+                said = {"seed": outcome.seed, "state": "read or refused", "detail": ""}
+                (asked.keep / "expected.json").write_text(json.dumps(said, indent=2) + "\n")
         return outcomes
 
     with ThreadPoolExecutor(asked.processes) as pool:

@@ -8,10 +8,11 @@ from typing import Any
 from tests.fuzz.odd import EXPRESSIONS, FIELDS, NAMES, NUMBERS, TYPES, VALUES
 
 Tree = dict[str, Any]
-SHARDS = (
+SHARDS: tuple[Any, ...] = (
     "../canary/model.safetensors", "../../canary/model.safetensors", "..", ".", "", "/",
     "/etc/passwd", "a/../model-00001-of-00002.safetensors", "./model-00001-of-00002.safetensors",
-    "..\\canary\\model.safetensors", "\0.safetensors", "x\0.safetensors", "x" * 300 + ".safetensors",
+    "..\\canary\\model.safetensors", "\0.safetensors", "x\0.safetensors",
+    "x" * 300 + ".safetensors",
     "x" * 5000 + ".safetensors", "\ud800.safetensors", "é.safetensors", ".safetensors",
     "~.safetensors", "~/x.safetensors", "config.json", "pytorch_model.bin", " .safetensors",
     "model-00001-of-00002.safetensors\n", "linked.safetensors", "pipe.safetensors",
@@ -93,9 +94,11 @@ def spoiled_text(rng: random.Random, content: bytes) -> bytes:
             text.encode("utf-16"), text.encode("utf-32"), b"\xff\xfe" + content, b"\x80" + content,
             content[:some] + bytes([rng.randrange(256)]) + content[some + 1 :],
             content[:some] + b"\xc3\x28" + content[some:], content + content, content + b"x",
-            b"[" * 100_000, b'{"x":' * 100_000, b"[" * 500 + b"]" * 500, b"null", b"[]", b"3", b'"x"',
+            b"[" * 100_000, b'{"x":' * 100_000, b"[" * 500 + b"]" * 500, b"null", b"[]", b"3",
+            b'"x"',
             f'{{{inner}, "r": {"9" * 5000}}}'.encode(), f'{{{inner}, "r": {"9" * 4000}}}'.encode(),
-            f'{{{inner}, "lora_alpha": NaN}}'.encode(), f'{{{inner}, "lora_alpha": -Infinity}}'.encode(),
+            f'{{{inner}, "lora_alpha": NaN}}'.encode(),
+            f'{{{inner}, "lora_alpha": -Infinity}}'.encode(),
             f'{{{inner}, "lora_alpha": 1e999}}'.encode(), f'{{{inner}, "r": 1e3}}'.encode(),
             f'{{"r": 5, {inner}, "r": 3}}'.encode(), f'{{{inner}, {inner}}}'.encode(),
             f'{{{inner}, "x": {"[" * 900}{"]" * 900}}}'.encode(),

@@ -21,7 +21,7 @@ from tests.fuzz.headers import BYTES, HEADERS, Edit, parsed
 
 # "any": read or refused. "same", "other": read, with the fingerprint of before, or another.
 Expected = Literal["any", "same", "other", "refused"]
-SECRET = "CANARY-5d41402abc4b2a76"
+CANARY = "CANARY-5d41402abc4b2a76"
 INDEX_FILE = "model.safetensors.index.json"
 
 
@@ -140,7 +140,7 @@ def _link_out(rng: random.Random, folder: Folder) -> Expected:
 
 
 def _link_strangely(rng: random.Random, folder: Folder) -> Expected:
-    """Links to devices, to themselves, to nothing, in a ring; and within the folder, which may be."""
+    """Links to devices, to themselves, to nothing, and within the folder, which may be."""
     file = rng.choice([*folder.texts(), folder.weights(rng)])
     kept = file.with_name("kept")
     file.rename(kept)
@@ -201,8 +201,9 @@ def _sparse(rng: random.Random, folder: Folder) -> Expected:
 
 def _beside(rng: random.Random, folder: Folder) -> Expected:
     """More in the folder than belongs to it."""
-    names = ("adapter_model.bin", "model.safetensors", INDEX_FILE, "config.json", "init/x", "x_init/x",
-             "checkpoint-1/x", "initial/adapter_config.json", "a_init/adapter_config.json")  # fmt: skip
+    names = ("adapter_model.bin", "model.safetensors", INDEX_FILE, "config.json", "init/x",
+             "x_init/x", "checkpoint-1/x", "initial/adapter_config.json",
+             "a_init/adapter_config.json")  # fmt: skip
     for name in rng.sample(names, rng.choice((1, 3))):
         file = folder.run / name
         if file.parent.is_dir() or not file.parent.exists():
@@ -241,4 +242,4 @@ def write_outside(folder: Path, seeds: Any) -> None:
     seeds("PiSSA", folder / "made")
     (folder / "made" / "a" / "init").rename(folder / "init")
     shutil.rmtree(folder / "made")
-    (folder / "secret.txt").write_text(SECRET)
+    (folder / "secret.txt").write_text(CANARY)

@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ import goniometer
 from goniometer.deltas import tensors
 from goniometer.results import to_json
 from goniometer.seeds import derive
-from tests.fuzz.damage import MUTATIONS, SECRET, Expected, Folder, write_outside
+from tests.fuzz.damage import CANARY, MUTATIONS, Expected, Folder, write_outside
 from tests.fuzz.seeds import CHECKPOINTS, SEEDS, write_seed
 
 TIME, MEMORY = 10, 300 << 20
@@ -71,14 +71,15 @@ class Bench:
             _, found = _compared(self.root / "seeds" / name, name, base_measures=SEEDS[name].base)
             self.expected[name] = found
         sys.addaudithook(self._hear)
-        real = tensors.safe_open
+        readers: Any = tensors  # by this name alone they open a file of weights
+        real = readers.safe_open
 
         def heard(file: Any, *args: Any, **options: Any) -> Any:
             if self.watched:
                 self.opened.append(os.path.realpath(file))
             return real(file, *args, **options)
 
-        tensors.safe_open = heard
+        readers.safe_open = heard
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         if self.watched and event in ("open", "os.listdir", "os.scandir") and args:
@@ -114,8 +115,8 @@ def choose(seed: int, number: int) -> tuple[str, list[str], random.Random]:
     return name, rng.sample(sorted(set(names)) + names, 2 if rng.random() < 0.15 else 1), rng
 
 
-def run_case(bench: Bench, seed: int, number: int) -> Outcome:
-    """Make the folder of a case, and compare it under guard."""
+def run_case(bench: Bench, seed: int, number: int, keep: Path | None = None) -> Outcome:
+    """Make the folder of a case, and compare it under guard; `keep` gets what was damaged."""
     name, mutations, rng = choose(seed, number)
     case = bench.root / "case"
     shutil.copytree(bench.root / "seeds" / name, case, symlinks=True)
@@ -131,6 +132,8 @@ def run_case(bench: Bench, seed: int, number: int) -> Outcome:
                     raise
         if len(mutations) == 2 or damaged == "base":
             expected = "any"
+        if keep is not None:
+            _keep(case, bench.root / "seeds" / name, keep)
         measured = SEEDS[name].base and rng.random() < 0.1
         state, detail, fingerprint = guarded(bench, case, name, base_measures=measured)
         if state != "FAILED":
@@ -139,6 +142,17 @@ def run_case(bench: Bench, seed: int, number: int) -> Outcome:
         return Outcome(name, " + ".join(mutations), state, detail, fingerprint)
     finally:
         shutil.rmtree(case)
+
+
+def _keep(case: Path, seed: Path, folder: Path) -> None:
+    """Copy the files that are not the seed's."""
+    for file in sorted(case.rglob("*")):
+        before = seed / file.relative_to(case)
+        regular = file.is_file() and not file.is_symlink() and file.stat().st_size < 1 << 20
+        if regular and not (before.is_file() and before.read_bytes() == file.read_bytes()):
+            to = folder / file.relative_to(case)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to)
 
 
 def _unexpected(expected: Expected, state: str, fingerprint: str, before: str) -> str | None:
@@ -164,7 +178,7 @@ def guarded(
         with bench.watch(), _alarm():
             text, fingerprint = _compared(case, name, base_measures=base_measures)
         state, detail = "read", ""
-        if SECRET in text:
+        if CANARY in text:
             state, detail = "FAILED", "the canary's text is in the answer"
     except goniometer.GoniometerError as error:
         state, detail = _refusal(error)
@@ -188,13 +202,13 @@ def _refusal(error: Exception) -> tuple[str, str]:
         text.encode()
     except UnicodeEncodeError:
         return "FAILED", f"the message cannot be printed: {text!r}"[:300]
-    if SECRET in text or "root:x" in text:
+    if CANARY in text or "root:x" in text:
         return "FAILED", "the message holds what lies outside"
     if _OUT_OF_MEMORY.search(text):
         return "FAILED", f"refused after an allocation: {text}"[:300]
     if len(text) > 5000 or "\n" in text or "\x1b" in text or "\0" in text:
         return "FAILED", f"no line to print: {len(text)} characters, {text[:200]!r}"
-    return "refused", text[:300]
+    return "refused", text[:800]
 
 
 def _compared(case: Path, name: str, *, base_measures: bool) -> tuple[str, str]:
@@ -250,7 +264,7 @@ def _where(error: Exception) -> str:
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def _reset_peak() -> int:
@@ -291,6 +305,3 @@ def _row(name: str, found: Counter[str]) -> str:
         f"| {name:24} | {found.total():5} | {found['read']:5} | {found['refused']:7} |"
         f" {found['FAILED']:6} |"
     )
-
-
-Progress = Callable[[int], None]

@@ -12,11 +12,11 @@ import numpy as np
 from tests.fuzz.odd import NAMES, NUMBERS, VALUES
 
 _LENGTHS = (0, 1, 7, 2**20, 100_000_000, 100_000_001, 2**31, 2**63 - 1, 2**63, 2**64 - 1)
-_TYPES = (
+_TYPES: tuple[Any, ...] = (
     "F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL", "F8_E4M3", "F8_E5M2", "F4", "C64",
     "f32", "", None, 7, [], "X" * 1000,
 )  # fmt: skip
-_SHAPES = (
+_SHAPES: tuple[Any, ...] = (
     [], [0], [0, 0], [-1, 3], [2**31, 2**31], [2**62, 4], [2**63, 2**63], [2**64, 1], [1, 1, 1, 1],
     [3.5, 2], ["3", "8"], [[3], [8]], None, "3", [True, True], [1] * 10_000, [2**40, 0], [1e3, 8],
 )  # fmt: skip
@@ -142,7 +142,8 @@ def _names(rng: random.Random, file: Stored) -> None:
         rng.choice(
             [
                 rng.choice(NAMES), f"{name}.{leaf}", f"{name}.bias", stem, leaf, other,
-                name.replace("lora_A", "lora_B"), name.replace("lora_", "lora_X"), f"{other}.weight",
+                name.replace("lora_A", "lora_B"), name.replace("lora_", "lora_X"),
+                f"{other}.weight",
                 name.replace("q_proj", "v_proj"), f"{stem}.default.{leaf}", name.upper(),
                 f"{rng.choice(NAMES)}.{name}", f"{stem}.{rng.choice(NAMES)}.{leaf}",
                 f"{name}{rng.choice(NAMES)}", name.replace("layers.0", f"layers.{10**400}"),
@@ -174,7 +175,7 @@ def _dropped(rng: random.Random, file: Stored) -> None:
 
 def _more(rng: random.Random, file: Stored) -> None:
     """Another tensor, whole, under an odd name."""
-    place, entry = file.tensor(rng)
+    place, _ = file.tensor(rng)
     name = file.header[place][0]
     shape, values = rng.choice(
         [([], 1), ([0], 0), ([0, 8], 0), ([3], 3), ([2, 2], 4), ([1, 2, 2], 4), ([1] * 70, 1)]

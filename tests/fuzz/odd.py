@@ -19,7 +19,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 # Names of tensors: control characters, marks of direction, endless parts, what regexes stumble on.
 NAMES = (
-    "", ".", "..", "...", " ", "\n", "a\nb", "\x1b[31mred", "\x00", "a\x7f", "‮gnp", "é", "𝕢",
+    "", ".", "..", "...", " ", "\n", "a\nb", "\x1b[31mred", "\x00", "a\x7f", "\u202egnp", "é",
+    "\U0001d562",
     "x" * 600, "x" * 100_000, "." * 2000, ".q" * 3000, "x" + ".q" * 200, "model." * 5000 + "x",
     "model." * 80 + "x", "layers." * 300, "lora_A.weight", ".lora_A.weight", "lora_A", "weight",
     "base_model.model.", "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
@@ -45,14 +46,15 @@ TYPES = (
 FIELDS = (
     "peft_type", "r", "lora_alpha", "alpha", "use_rslora", "use_dora", "lora_bias", "bias",
     "fan_in_fan_out", "rank_pattern", "alpha_pattern", "init_lora_weights", "target_parameters",
-    "target_modules", "modules_to_save", "layer_replication", "layers_to_transform", "layers_pattern",
-    "exclude_modules", "base_model_name_or_path", "revision", "task_type", "peft_version",
-    "auto_mapping", "inference_mode", "trainable_token_indices", "token_indices", "megatron_config",
-    "loftq_config", "corda_config", "eva_config", "use_qalora", "qalora_group_size", "module_dropout",
-    "lora_dropout", "rank_dropout", "block_share", "coft", "eps", "oft_block_size", "use_cayley_neumann",
-    "num_cayley_neumann_terms", "projection_prng_key", "save_projection", "d_initial", "vera_dropout",
-    "feedforward_modules", "init_ia3_weights", "init_weights", "use_effective_conv2d", "target_r",
-    "init_r", "decompose_both", "decompose_factor", "model_type", "num_attention_heads",
+    "target_modules", "modules_to_save", "layer_replication", "layers_to_transform",
+    "layers_pattern", "exclude_modules", "base_model_name_or_path", "revision", "task_type",
+    "peft_version", "auto_mapping", "inference_mode", "trainable_token_indices", "token_indices",
+    "megatron_config", "loftq_config", "corda_config", "eva_config", "use_qalora",
+    "qalora_group_size", "module_dropout", "lora_dropout", "rank_dropout", "block_share", "coft",
+    "eps", "oft_block_size", "use_cayley_neumann", "num_cayley_neumann_terms",
+    "projection_prng_key", "save_projection", "d_initial", "vera_dropout", "feedforward_modules",
+    "init_ia3_weights", "init_weights", "use_effective_conv2d", "target_r", "init_r",
+    "decompose_both", "decompose_factor", "model_type", "num_attention_heads",
     "num_key_value_heads", "quantization_config", "tie_word_embeddings", "text_config",
     "_name_or_path", "runtime_config", "weight_map",
 )  # fmt: skip

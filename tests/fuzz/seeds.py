@@ -160,12 +160,15 @@ def _base(rng: np.random.Generator) -> Arrays:
     return found
 
 
-_PATTERNS = {"rank_pattern": {"v_proj": 2}, "alpha_pattern": {r"layers\.1\..*q_proj": 11}}
-_TOKENS = {"trainable_token_indices": {"embed_tokens": [1, 7]}}
+_PATTERNS: dict[str, Any] = {
+    "rank_pattern": {"v_proj": 2},
+    "alpha_pattern": {r"layers\.1\..*q_proj": 11},
+}
+_TOKENS: dict[str, Any] = {"trainable_token_indices": {"embed_tokens": [1, 7]}}
 CHECKPOINTS = ("checkpoint", "sharded checkpoint")
 SEEDS: dict[str, Seed] = {
     "LoRA": _lora(),
-    "rsLoRA, patterns": _lora(ranks={"v_proj": 2}, use_rslora=True, **_PATTERNS),
+    "rsLoRA, patterns": _lora(3, {"v_proj": 2}, use_rslora=True, **_PATTERNS),
     "LoRA bias": _lora(lora_bias=True),
     "LoRA against the base": _lora(base=True),
     "DoRA": _lora(magnitude=True),
@@ -230,7 +233,7 @@ def _write_model(folder: Path, number: int, *, sharded: bool) -> None:
     if not sharded:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         return
-    places = {}
+    places: dict[str, str] = {}
     for i in range(2):
         shard = f"model-{i + 1:05}-of-00002.safetensors"
         part = {key: value for j, (key, value) in enumerate(tensors.items()) if j % 2 == i}

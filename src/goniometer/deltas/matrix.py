@@ -18,6 +18,8 @@ from goniometer.deltas.tensors import StoredTensor
 
 # How far from orthonormal the first pass of CholeskyQR2 may leave Q for the second to mend it.
 FIRST_PASS = 1e-2
+# Smaller singular values count as zero: their fourth powers leave float64.
+SMALLEST = 1e-75
 # Entries of a block of rows: 32 MB in float64.
 BLOCK = 1 << 22
 
@@ -262,6 +264,6 @@ def orthonormalise(
 
 def cut(U: Float[Tensor, "m s"], S: Float[Tensor, " s"], V: Float[Tensor, "n s"], size: int) -> SVD:
     """Cut a decomposition at the numerical rank of a matrix whose longer side is `size`."""
-    floor = S[0] * size * torch.finfo(S.dtype).eps if len(S) else 0.0
+    floor = max(float(S[0]) * size * torch.finfo(S.dtype).eps, SMALLEST) if len(S) else 0.0
     rank = int((floor < S).sum())
     return SVD(U[:, :rank], S[:rank], V[:, :rank])

@@ -21,6 +21,8 @@ from goniometer.deltas.peft_dora import Dora
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
 from goniometer.errors import GoniometerError
 
+# No tensor has a longer side; an integer of any length would not fit a float.
+_MOST = 1 << 63
 _NAME = re.compile(
     r"^(?P<module>.+)\.lora_(?P<side>A|B|E|embedding_A|embedding_B|magnitude_vector)"
     r"(?:\.(?!(?:weight|bias)$)[^.]+)?(?:\.(?P<kind>weight|bias))?$"
@@ -94,9 +96,9 @@ def rank_and_scale(module: str, folder: Folder, config: LoraConfig) -> tuple[int
         GoniometerError: a pattern is no regular expression, the rank no positive integer.
     """
     rank = by_pattern(config.rank_pattern, module, folder.config, "rank_pattern", config.r)
-    if type(rank) is not int or rank < 1:
+    if type(rank) is not int or not 1 <= rank <= _MOST:
         raise GoniometerError(
-            "no rank", file=folder.config, key=module, found=repr(rank),
+            "no rank", file=folder.config, key=module, found=repr(rank)[:200],
             expected="a positive integer",
         )  # fmt: skip
     alpha = by_pattern(

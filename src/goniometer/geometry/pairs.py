@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from goniometer.deltas import LowRank
-from goniometer.deltas.matrix import orthonormalise
+from goniometer.deltas.matrix import SMALLEST, orthonormalise
 from goniometer.geometry.base import PairBatch, inside_of_frames
 from goniometer.geometry.cosine import gap_of_spectra
 from goniometer.geometry.subspace import SINE_ABOVE
@@ -92,6 +92,7 @@ def decompose(modules: Sequence[Sequence[LowRank | None]]) -> Decomposed:
     core = scale * (left.R @ right.R.mT)
     u, sigma, vt = torch.linalg.svd(core)
     floor = sigma[..., :1] * max(m, n) * torch.finfo(torch.float64).eps
+    floor = floor.clamp(min=SMALLEST)
     kept = (sigma > floor).double()
     # Directions below the numerical rank are no directions: their vectors are zero.
     u, v = left.T @ u * kept[..., None, :], right.T @ vt.mT * kept[..., None, :]

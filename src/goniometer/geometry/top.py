@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from goniometer.deltas import AbstractMatrix, LowRank
-from goniometer.deltas.matrix import cut
+from goniometer.deltas.matrix import SMALLEST, cut
 from goniometer.seeds import derive
 
 # The shorter side up to which a dense matrix is always decomposed directly.
@@ -158,7 +158,8 @@ def _ritz(
     Q, R = torch.linalg.qr(Y)
     u, s, vt = torch.linalg.svd(R)
     size = max(len(Y), len(W))
-    rank = int((s > s[0] * size * torch.finfo(s.dtype).eps).sum()) if s[0] > 0 else 0
+    floor = max(float(s[0]) * size * torch.finfo(s.dtype).eps, SMALLEST)
+    rank = int((s > floor).sum())
     q = min(k, rank)
     S, v = s[:q], vt[:q].T
     V = W @ v
