@@ -1,11 +1,12 @@
 """Verdicts: what a study's seeds allow one to say of each pair, on planted updates."""
 
+from collections import Counter
+
 import pytest
 import torch
 
 from goniometer.comparison import Replicates, compare_deltas, compared, name_runs
-from goniometer.deltas import Delta, LowRank, Provenance
-from goniometer.results import Band
+from goniometer.deltas import Delta, Dense, LowRank, Provenance
 from goniometer.statistics import REPEAT, family_wise
 
 SHAPE = (48, 40)
@@ -122,10 +123,49 @@ def test_of_many_unrelated_pairs_hardly_any_is_called_similar():
     assert sum("relative to the nulls" in verdict for verdict in verdicts) <= 1
 
 
-def test_a_band_for_one_pair_is_left_as_it_is():
-    band = Band(low=-0.1, median=0.0, high=0.2, draws=200)
-    one, many = family_wise(band, 1), family_wise(band, 100)
-    assert (one.low, one.high) == pytest.approx((-0.1, 0.2))
-    # Bonferroni at 100 pairs: the 99.975 % point of a normal variable over its 97.5 % point.
-    assert many.high == pytest.approx(0.2 * 3.4808 / 1.9600, rel=1e-4)
-    assert many.low == pytest.approx(-0.1 * 3.4808 / 1.9600, rel=1e-4)
+def test_a_family_of_pairs_has_a_wider_band_and_heavy_tails_a_wider_still():
+    one, many = family_wise(0.1, 0.0, 1, 9), family_wise(0.1, 0.0, 100, 9)
+    assert (one.low, one.high) == pytest.approx((-0.196, 0.196), abs=1e-4)
+    # Bonferroni at 100 pairs: the 99.975 % point of a normal variable.
+    assert many.high == pytest.approx(0.34808, rel=1e-4)
+    assert family_wise(0.1, 3.0, 100, 9).high > 1.2 * many.high
+
+
+def test_a_pair_whose_energy_lies_elsewhere_is_judged_by_its_own_band():
+    """Unrelated updates of which two have nearly all energy in one module: not called similar."""
+    found = Counter()
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+
+        def update(module, run, generator=generator):
+            size = 30.0 if module == 0 and run < 2 else 1.0
+            B, A = (torch.randn(s, generator=generator) for s in ((40, 4), (4, 40)))
+            return LowRank(size * B, A, 1.0)
+
+        runs = {
+            f"run{run}": Delta(
+                {f"layers.{m}.q": update(m, run) for m in range(16)}, Provenance("x", "test")
+            )
+            for run in range(6)
+        }
+        comparison, _ = compare_deltas(runs, draws=200)
+        odd = next(p for p in comparison.pairs if {p.a, p.b} == {"run0", "run1"})
+        plain = next(p for p in comparison.pairs if {p.a, p.b} == {"run4", "run5"})
+        assert odd.family["independent"].high > 2 * plain.family["independent"].high
+        found.update("relative to the nulls" in pair.verdict for pair in comparison.pairs)
+    assert found[True] <= 2
+
+
+def test_a_trained_bias_leaves_the_null_of_a_shared_start():
+    generator = torch.Generator().manual_seed(2)
+    A0 = torch.randn(4, 40, generator=generator)
+    runs = {
+        name: Delta(
+            {"q": LowRank(torch.randn(40, 4, generator=generator), A0, 1.0),
+             "q.bias": Dense(torch.randn(40, 1, generator=generator) / 10)},
+            Provenance("x", "test"),
+        )
+        for name in "ab"
+    }  # fmt: skip
+    pair = compare_deltas(runs)[0].pairs[0]
+    assert pair.family["shared_A0"].high > 2 * pair.family["independent"].high

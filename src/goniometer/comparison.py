@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import combinations
+from os.path import exists  # which never raises
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, final
@@ -28,7 +29,7 @@ from goniometer.results import (
     Results,
     to_json,
 )
-from goniometer.statistics import REPEAT, STEPS, family_wise, sameness, seed_floor
+from goniometer.statistics import REPEAT, STEPS, sameness, seed_floor
 from goniometer.store import write_folder
 from goniometer.tidy import write_tables
 
@@ -47,7 +48,8 @@ def name_runs(arguments: Sequence[str], fewest: int = 2) -> dict[str, str]:
     if len(arguments) < fewest:
         raise GoniometerError("nothing to compare", found=f"{len(arguments)} run", expected="two")
     split = [_split_name(argument) for argument in arguments]
-    parts = [Path(run).resolve().parts for _, run in split]
+    # What is not here, or is no name of a file, is refused when it is read.
+    parts = [(Path(run).resolve() if exists(run) else Path(run)).parts for _, run in split]
     depths = [1] * len(split)
 
     def named() -> list[str]:
@@ -67,7 +69,7 @@ def name_runs(arguments: Sequence[str], fewest: int = 2) -> dict[str, str]:
 
 def _split_name(argument: str) -> tuple[str, str]:
     name, equals, rest = argument.partition("=")
-    if equals and "/" not in name and not Path(argument).exists():
+    if equals and "/" not in name and not exists(argument):
         return name, rest
     return "", argument
 
@@ -182,8 +184,7 @@ def _verdict(
     floors: Sequence[Floor],
     replicates: Replicates | None,
 ) -> str:
-    null = nulls[pair.null_group]["union"]["cosine"] if pair.null_group else {}
-    bands = {kind: family_wise(band, len(pairs)) for kind, band in null.items()}
+    bands = dict(pair.family)
     readings = pair.scopes["union"].readings
     if replicates is None:
         start = readings["row_space_overlap"].value

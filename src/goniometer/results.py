@@ -84,6 +84,9 @@ class PairReadings(Frozen):
     b: str
     state: PairState
     null_group: str | None
+    # Whole-model cosine under each null, at this pair's own energies and for all pairs together:
+    # what the verdict is judged by. The bands of `nulls` are those of one pair.
+    family: dict[NullKind, Band] = {}
     only_a: tuple[
         str, ...
     ] = ()  # modules that only one of the two adapts: a true zero in the other

@@ -20,6 +20,7 @@ from goniometer.geometry.scopes import Columns, aggregate, band
 from goniometer.geometry.threads import side_by_side
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
+from goniometer.statistics import family_wise
 
 KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
 # Modules of one shape draw from one pool, this many times as large as what each takes: were it no
@@ -39,6 +40,7 @@ class Rank:
 
 Ranks = tuple[tuple[Rank, Rank], ...]
 Pool = Mapping[str, Float[Tensor, " draw"]]
+Pools = Mapping[NullKind, Mapping[int, Pool]]
 
 
 def add_nulls(
@@ -47,9 +49,11 @@ def add_nulls(
     """Give each pair its null group: pairs whose ranks agree at every module share one table.
 
     The draws have the real shapes and ranks; their spectrum is the mean over the runs and over
-    the modules of one shape, and the energy of a module is the mean over the runs of its share.
+    the modules of one shape, and the energy of a module is the mean over all runs of its share.
+    A pair's `family` has its own energies, and holds for all pairs together.
     """
     groups: dict[Ranks, str] = {}
+    moments = {}
     tables: dict[str, NullTable] = {}
     of_run = [tuple(_rank(m, run) for m in readings.modules) for run in range(len(readings.names))]
     pairs = []
@@ -60,14 +64,19 @@ def add_nulls(
         ranks: Ranks = tuple(zip(of_run[i], of_run[j], strict=True))
         if ranks not in groups:
             groups[ranks] = _label(ranks, len(groups))
-            tables[groups[ranks]] = _table(ranks, readings, draws, seed)
-        pairs.append(pair.model_copy(update={"null_group": groups[ranks]}))
+            pools = _pools(ranks, readings, draws, seed)
+            tables[groups[ranks]] = _table(ranks, readings, pools, seed)
+            moments[ranks] = _moments(pools, len(readings.modules))
+        energies = readings.energy[i], readings.energy[j]
+        family = _family(moments[ranks], energies, len(readings.pairs), POOL * draws)
+        pairs.append(pair.model_copy(update={"null_group": groups[ranks], "family": family}))
     return tuple(pairs), tables
 
 
 def _rank(module: ModulePairs, run: int) -> Rank:
-    # Factors may hold more columns than the module has sides: they are of no higher rank for it.
-    return Rank(min(module.nominal_ranks[run], *module.shape), module.low_rank[run])
+    # A difference of two runs' factors is of higher rank than what was trained.
+    columns = max(module.nominal_ranks[run], int(module.ranks[run]))
+    return Rank(columns if module.present[run] else 0, module.low_rank[run])
 
 
 def _label(ranks: Ranks, count: int) -> str:
@@ -80,16 +89,48 @@ def _label(ranks: Ranks, count: int) -> str:
     return f"mixed ranks {count + 1}"
 
 
-def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable:
+def _moments(
+    pools: Pools, modules: int
+) -> dict[NullKind, tuple[Float[Tensor, " module"], Float[Tensor, " module"]]]:
+    """Variance and fourth cumulant of each module's cosine under a null; its mean is 0."""
+    found = {}
+    for kind, drawn in pools.items():
+        variance, fourth = (torch.zeros(modules, dtype=torch.float64) for _ in range(2))
+        for m, pool in drawn.items():
+            square = pool["cosine"].square()
+            variance[m] = square.mean()
+            fourth[m] = square.square().mean() - 3 * variance[m] ** 2
+        found[kind] = variance, fourth
+    return found
+
+
+def _family(
+    moments: Mapping[NullKind, tuple[Float[Tensor, " module"], Float[Tensor, " module"]]],
+    energies: tuple[Float[Tensor, " module"], Float[Tensor, " module"]],
+    pairs: int,
+    draws: int,
+) -> dict[NullKind, Band]:
+    """Where the whole-model cosine of such an unrelated pair falls, with this pair's energies.
+
+    It is a sum over modules of p q cos, p and q the runs' norms as shares of the whole: variances
+    add, and so do fourth cumulants.
+    """
+    p, q = (energy / energy.sum() for energy in energies)  # shares, squared
+    found: dict[NullKind, Band] = {}
+    for kind, (variances, fourths) in moments.items():
+        variance = float((p * q * variances).sum())
+        if variance > 0:
+            excess = float(((p * q).square() * fourths).sum()) / variance**2
+            found[kind] = family_wise(variance**0.5, excess, pairs, draws)
+    return found
+
+
+def _table(ranks: Ranks, readings: Readings, pools: Pools, seed: int) -> NullTable:
     table: NullTable = {}
     union = [m for m, pair in enumerate(ranks) if any(rank.nominal for rank in pair)]
     common = [m for m, pair in enumerate(ranks) if all(rank.nominal for rank in pair)]
     scopes = {"union": union, "intersection": common, **readings.scopes}
-    kinds = [
-        kind for kind in KINDS if kind != "shared_A0" or all(_may_share(ranks[m]) for m in common)
-    ]
-    pools = _pools(kinds, ranks, readings, common, draws, seed)
-    for kind in kinds:
+    for kind in pools:
         columns = _columns(kind, ranks, readings, union, pools[kind], seed)
         for scope, members in scopes.items():
             mine = [union.index(m) for m in members if m in union]
@@ -100,15 +141,14 @@ def _table(ranks: Ranks, readings: Readings, draws: int, seed: int) -> NullTable
     return table
 
 
-def _pools(
-    kinds: Sequence[NullKind],
-    ranks: Ranks,
-    readings: Readings,
-    common: Sequence[int],
-    draws: int,
-    seed: int,
-) -> dict[NullKind, dict[int, Pool]]:
-    """Draws by kind and position of a module; modules of one shape and rank share one pool."""
+def _pools(ranks: Ranks, readings: Readings, draws: int, seed: int) -> Pools:
+    """Draws by kind and position of a module; modules of one shape and rank share one pool.
+
+    Modules that cannot share an A (biases, dense ones) are drawn as independent beside the rest.
+    """
+    common = [m for m, pair in enumerate(ranks) if all(rank.nominal for rank in pair)]
+    sharing = any(_may_share(ranks[m]) for m in common)
+    kinds = [kind for kind in KINDS if kind != "shared_A0" or sharing]
     keys = {m: (readings.modules[m].shape, ranks[m]) for m in common}
     distinct = list(dict.fromkeys(keys.values()))
     spectra = {
@@ -117,7 +157,11 @@ def _pools(
         for rank in pair
     }
     wanted = [
-        (kind, shape, (spectra[shape, pair[0]], spectra[shape, pair[1]]))
+        (
+            kind if _may_share(pair) else "independent",
+            shape,
+            (spectra[shape, pair[0]], spectra[shape, pair[1]]),
+        )
         for kind in kinds
         for shape, pair in distinct
     ]

@@ -48,16 +48,21 @@ SAMENESS: dict[str, str] = {
 }
 
 
-def family_wise(band: Band, pairs: int) -> Band:
-    """Widen a 95 % band so that all of `pairs` unrelated pairs lie within it 95 times in 100.
+def family_wise(sd: float, excess: float, pairs: int, draws: int) -> Band:
+    """Where all of `pairs` cosines of mean 0 fall together, 95 times in 100.
 
-    Bonferroni over the pairs. The tail is a normal one, as a whole-model cosine is a sum over many
-    modules; the draws of a null are too few to count so far out.
+    Bonferroni over the pairs; the far quantile is the normal one with the Cornish-Fisher term of
+    the excess kurtosis, as a cosine that few directions decide has heavy tails.
+
+    Args:
+        sd: standard deviation of one cosine.
+        excess: its excess kurtosis; taken as 0 where negative.
+        pairs: how many cosines are judged together.
+        draws: simulations behind both, for the record.
     """
-    one = NormalDist().inv_cdf(0.975)
-    factor = NormalDist().inv_cdf(1 - 0.025 / max(1, pairs)) / one
-    low, high = (band.median + factor * (end - band.median) for end in (band.low, band.high))
-    return band.model_copy(update={"low": low, "high": high})
+    z = NormalDist().inv_cdf(1 - 0.025 / max(1, pairs))
+    half = sd * (z + max(0.0, excess) / 24 * (z**3 - 3 * z))
+    return Band(low=max(-1.0, -half), median=0.0, high=min(1.0, half), draws=draws)
 
 
 def floor_low(cosines: Mapping[tuple[str, str], float], runs: tuple[str, ...]) -> float | None:
