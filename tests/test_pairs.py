@@ -215,3 +215,35 @@ def test_a_delta_that_lies_elsewhere_is_read_once_a_module():
     assert sorted(seen) == sorted(held)
     assert readings.pairs[0].state == "identical"
     assert readings.runs[0].fingerprint == readings.runs[1].fingerprint
+
+
+def test_what_cancels_is_a_zero_delta():
+    """A run that trained nothing since its start: two equal factors, and rounding between them."""
+    start = random_update(1, SHAPE, R)
+    mixed_start = LowRank(start.B / 3, start.A * 3, start.scale)
+    runs = {
+        "untrained": delta({"x": start}).minus(delta({"x": mixed_start})),
+        "other": delta({"x": random_update(2, SHAPE, R)}),
+    }
+    assert read_pairs(runs, k=1).pairs[0].state == "zero delta"
+
+
+@pytest.mark.parametrize("as_dense", [False, True])
+def test_opposite_updates_have_cosine_minus_one_and_no_less(as_dense):
+    x, other = random_update(1, SHAPE, R), random_update(2, SHAPE, R)
+    near = LowRank(x.B + 1e-9 * other.B, x.A, -x.scale)
+    pair = [Dense(m.dense()) if as_dense else m for m in (x, near)]
+    values = read_pairs({n: delta({"x": m}) for n, m in zip("ab", pair, strict=True)}, k=1).values
+    assert -1 <= float(values["cosine"][0, 0]) < -1 + 1e-12
+
+
+def test_a_flat_spectrum_is_warned_of_where_only_the_top_is_known(monkeypatch):
+    from goniometer.comparison import compare_deltas
+
+    monkeypatch.setattr("goniometer.geometry.dense_pairs.DIRECT", 8)
+    monkeypatch.setattr("goniometer.geometry.top.DIRECT", 8)
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.linalg.qr(torch.randn(700, 600, generator=generator, dtype=torch.float64)).Q
+    runs = {"a": delta({"x": Dense(flat)}), "b": delta({"x": Dense(flat + 0.01 * flat.flip(0))})}
+    warnings = " ".join(compare_deltas(runs, k=3, draws=100)[0].warnings)
+    assert "a: at 1 of 1 modules sigma_4 is within 1 % of sigma_3" in warnings

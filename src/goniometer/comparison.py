@@ -17,6 +17,7 @@ from goniometer.geometry import MEASURES, SPECTRA
 from goniometer.geometry.base_measures import AtModule
 from goniometer.geometry.base_table import write_base_modules
 from goniometer.geometry.null_table import add_nulls
+from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import DETAILED_PAIRS, Readings, read_pairs
 from goniometer.geometry.table import write_modules
 from goniometer.report import FigureFormat, build
@@ -48,8 +49,7 @@ def name_runs(arguments: Sequence[str], fewest: int = 2) -> dict[str, str]:
     if len(arguments) < fewest:
         raise GoniometerError("nothing to compare", found=f"{len(arguments)} run", expected="two")
     split = [_split_name(argument) for argument in arguments]
-    # What is not here, or is no name of a file, is refused when it is read.
-    parts = [(Path(run).resolve() if exists(run) else Path(run)).parts for _, run in split]
+    parts = [_parts(run) for _, run in split]
     depths = [1] * len(split)
 
     def named() -> list[str]:
@@ -67,9 +67,14 @@ def name_runs(arguments: Sequence[str], fewest: int = 2) -> dict[str, str]:
     return {name: run for name, (_, run) in zip(names, split, strict=True)}
 
 
+def _parts(run: str) -> tuple[str, ...]:
+    """Parts of a path; what is not here, or no path at all, is refused when it is read."""
+    return (Path(run).resolve() if exists(run) else Path(run)).parts  # noqa: PTH110
+
+
 def _split_name(argument: str) -> tuple[str, str]:
     name, equals, rest = argument.partition("=")
-    if equals and "/" not in name and not exists(argument):
+    if equals and "/" not in name and not exists(argument):  # noqa: PTH110
         return name, rest
     return "", argument
 
@@ -151,7 +156,7 @@ def compare_deltas(  # noqa: PLR0913 (an option each)
         pairs=tuple(judged),
         nulls=nulls,
         floors=floors,
-        warnings=(*_warnings(readings), *_shared_starts(apart, replicates)),
+        warnings=(*_warnings(readings), *_shared_starts(apart, nulls, replicates)),
     )
     return comparison, readings
 
@@ -286,14 +291,22 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def _shared_starts(pairs: Sequence[PairReadings], replicates: Replicates | None) -> tuple[str, ...]:
+def _shared_starts(
+    pairs: Sequence[PairReadings],
+    nulls: Mapping[str, NullTable],
+    replicates: Replicates | None,
+) -> tuple[str, ...]:
     """Tell of runs that seem to share their initial A, where nobody planned it."""
     if replicates is not None:
         return ()
     found = []
     for pair in pairs:
         overlap = pair.scopes["union"].readings["row_space_overlap"].value
-        if overlap is not None and overlap > SHARED_START and pair.state == "comparable":
+        table = nulls[pair.null_group]["union"] if pair.null_group else {}
+        chance = table.get("row_space_overlap", {}).get("independent")
+        # Of high ranks, chance alone overlaps by much.
+        clear = overlap is not None and (chance is None or overlap > 1.05 * chance.high)
+        if overlap is not None and clear and overlap > SHARED_START and pair.state == "comparable":
             found.append(f"{pair.a} and {pair.b} ({overlap:.2f})")
     if not found:
         return ()
@@ -301,6 +314,14 @@ def _shared_starts(pairs: Sequence[PairReadings], replicates: Replicates | None)
         f"started from one A, or one from the other, by their row space overlap: {', '.join(found)}"
         "; right-hand angles and v1 between them say more of that start than of training",
     )
+
+
+def _is_loose(module: ModulePairs, run: int, k: int) -> bool:
+    """Whether a residual is large beside the gap that sets the top-k subspace apart."""
+    if not module.residual or not module.residual[run] or int(module.ranks[run]) <= k:
+        return False
+    sigma = module.sigma[run]
+    return module.residual[run] * float(sigma[0]) > 0.1 * float(sigma[k - 1] - sigma[k])
 
 
 def _warnings(readings: Readings) -> tuple[str, ...]:
@@ -325,6 +346,12 @@ def _warnings(readings: Readings) -> tuple[str, ...]:
             warnings.append(
                 f"{name}: at {flat} of {len(mine)} modules sigma_{k + 1} is within 1 % of "
                 f"sigma_{k}, so its top-{k} subspace is not well determined there"
+            )
+        loose = sum(_is_loose(m, run, k) for m in mine)
+        if loose:
+            warnings.append(
+                f"{name}: at {loose} of {len(mine)} modules the iteration left a residual that "
+                f"could turn its top-{k} subspace; --exact decomposes them whole"
             )
         short = sum(int(m.ranks[run]) < k for m in mine if min(m.shape) > 1)
         if short:

@@ -94,11 +94,11 @@ def studied(settings: Study, out: Path, until: str) -> None:
 
 
 def print_trajectories(trajectories: Sequence[Trajectory], console: Console) -> None:
-    """Print each run's checkpoints, then the rank-1 shares; nulls are of independent increments."""
+    """Print each run's checkpoints, then the rank-1 shares; nulls are of orthogonal increments."""
     heads = [*("step", "norm", "null", "cosine to final", "null", "angle left", "right")]
     heads += ["increment", "cosine with the one before"]
     for one in trajectories:
-        title = f"{one.name} over steps; null: independent increments; median angles in degrees"
+        title = f"{one.name} over steps; null: orthogonal increments; median angles in degrees"
         table = _table(title, [], heads)
         for step in one.steps:
             table.add_row(

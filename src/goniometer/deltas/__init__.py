@@ -5,6 +5,7 @@ line to FORMATS below with the file that gives such a folder away. The first tha
 """
 
 from collections.abc import Callable
+from os.path import exists  # which never raises
 from pathlib import Path
 
 from goniometer.deltas.base_model import BaseModel, check_base
@@ -43,7 +44,7 @@ def read(path: Path, companions: Companions = NONE_GIVEN) -> Delta:
     Raises:
         GoniometerError: no such folder, no known format, or what the format's reader says.
     """
-    if not path.exists():
+    if not exists(path):  # noqa: PTH110
         raise GoniometerError("no such folder", file=path)
     for signature, reader in FORMATS.values():
         if (path / signature).is_file():

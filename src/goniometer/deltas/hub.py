@@ -117,10 +117,17 @@ def companions(base: str | None = None, initial: str | None = None) -> Companion
         GoniometerError: as `locate`.
     """
     return Companions(
-        base=None if base is None else BaseModel(locate(base).path),
-        initial=None if initial is None else locate(initial).path,
+        base=None if base is None else BaseModel(_present(base)),
+        initial=None if initial is None else _present(initial),
         find_base=find_base,
     )
+
+
+def _present(argument: str) -> Path:
+    path = locate(argument).path
+    if not os.path.exists(path):  # noqa: PTH110 (never raises)
+        raise GoniometerError("no such folder", file=argument)
+    return path
 
 
 def _downloaded(asked: HubId) -> Located:

@@ -1,5 +1,7 @@
 """adapter_config.json: which fields decide what the update is, and which are refused by name."""
 
+import time
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +17,9 @@ T = TypeVar("T")
 # What is larger is no scale; the sums of its squares would leave float64.
 Scale = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# Time for one pattern on one name, in seconds, and characters of a pattern.
-_SECONDS, _LONGEST = 1.0, 2000
+# Time for patterns, in seconds; what a plain one never takes on a name; characters of a pattern.
+_SECONDS, _SLOW, _LONGEST = 1.0, 1e-2, 2000
+_spent: dict[str, float] = defaultdict(float)  # by file, on slow patterns
 # Initialisations that leave the base as it is, so that B A is the whole update.
 PLAIN_INITS = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
 _NOT_PLAIN = {
@@ -96,16 +99,28 @@ def by_pattern(pattern: Mapping[str, T] | None, module: str, file: Path, key: st
     """
     for expression, value in (pattern or {}).items():
         try:
-            if _suffix(expression).match(module, timeout=_SECONDS):
+            if _matches(expression, module, file):
                 return value
         except (regex.error, ValueError, RecursionError, OverflowError) as error:
             why = f"not a regular expression: {error}"
         except TimeoutError:
-            why = f"a regular expression that takes more than {_SECONDS} s"
+            why = f"regular expressions that take more than {_SECONDS} s"
         else:
             continue
         raise GoniometerError(why, file=file, key=f"{key}.{expression[:200]}")
     return default
+
+
+def _matches(expression: str, module: str, file: Path) -> bool:
+    """Match under a limit of time for this pattern, and for all slow ones of a file together."""
+    start = time.thread_time()
+    found = bool(_suffix(expression).match(module, timeout=_SECONDS))
+    took = time.thread_time() - start
+    if took > _SLOW:
+        _spent[str(file)] += took
+        if _spent[str(file)] > _SECONDS:
+            raise TimeoutError
+    return found
 
 
 @lru_cache(1 << 14)

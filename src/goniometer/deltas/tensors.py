@@ -24,7 +24,7 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # safetensors' names of the types that hold weights.
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 # Beyond these a file is no model's, a name no module's, and squares of squares leave float64.
-MOST_BYTES, MOST_JSON, LARGEST = 1 << 40, 1 << 26, 1e18
+MOST_BYTES, MOST_JSON, MOST_TENSORS, LARGEST = 1 << 40, 1 << 25, 1 << 18, 1e18
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,500}")
 # A shard is a plain name in the index's own folder.
 _SHARD = re.compile(r"[^/\\\0.][^/\\\0]*\.safetensors")
@@ -139,10 +139,15 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
     check_file(file, MOST_BYTES)
     try:
         with safe_open(file, framework="pt") as opened:
-            parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+            keys = opened.keys()
+            if len(keys) > MOST_TENSORS:
+                raise GoniometerError(
+                    "too many tensors", file=file, found=len(keys), expected=MOST_TENSORS
+                )
             found = {
                 key: StoredTensor(file, key, tuple(part.get_shape()), part.get_dtype())
-                for key, part in parts.items()
+                for key in keys
+                for part in (opened.get_slice(key),)
             }
     except (SafetensorError, OSError, MemoryError) as error:
         raise _broken(file, error) from None

@@ -112,7 +112,7 @@ _ONE: dict[str, BaseMeasure] = {
         _info(
             "Storage noise",
             "Norm to expect of the rounding of stored weights, over the norm of the update; "
-            "above 1 the update is lost in it.",
+            "an upper estimate above .5, since weights that did not move were not rounded anew.",
             limits=(0, None),
         ),
         _noise,

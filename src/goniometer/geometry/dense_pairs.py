@@ -39,6 +39,7 @@ class Parts:
     energy: float
     whole: bool
     rows: Float[Tensor, "n s"] | None = None
+    residual: float = 0.0  # of the top triplets, as a share of the first singular value
 
 
 def parts(
@@ -70,8 +71,11 @@ def _parts(matrix: AbstractMatrix | None, shape: tuple[int, int], k: int, *, exa
         U, V = (torch.zeros(size, k, dtype=torch.float64) for size in shape)
         return Parts(U, V, U.new_zeros(0), energy=0.0, whole=True)
     if not (exact or isinstance(matrix, LowRank) or min(shape) <= DIRECT):
-        top = top_svd(matrix, k)
-        return Parts(_first(top.U, k), _first(top.V, k), top.S, top.energy, top.whole)
+        # One more than is used: whether the k-th stands clear of the next.
+        top = top_svd(matrix, k + 1)
+        return Parts(
+            _first(top.U, k), _first(top.V, k), top.S, top.energy, top.whole, residual=top.residual
+        )
     tall = not isinstance(matrix, LowRank | Dense) and m > n
     if tall:
         U, S, V = tall_svd(matrix, k)
@@ -95,6 +99,7 @@ def dense_pair_batch(
     near = (gap < 2 * (1 - SINE_ABOVE)).nonzero().flatten().tolist()
     for pair in near:
         gap[pair] = _distance(matrices, int(a[pair]), int(b[pair]), norms)
+    gap = gap.clamp(max=4)
     inside: dict[tuple[Space, bool], Float[Tensor, " pair"]] = {}
     for reverse, i, j in ((False, a, b), (True, b, a)):  # of run j within the subspaces of run i
         inside["left", reverse] = products[i, j].square().sum((1, 2))

@@ -130,7 +130,11 @@ def _draw(
     XS = X * update.S
     noise = None
     if update.rest:
-        noise = torch.from_numpy(rng.standard_normal(shape)) * (update.rest / (m * n) ** 0.5)
+        noise = torch.from_numpy(rng.standard_normal(shape))
+        # Beside the frames, not on top of them: else it would raise the values that are kept.
+        noise = noise - X @ (X.T @ noise)
+        noise = noise - (noise @ Y) @ Y.T
+        noise = noise * (update.rest / noise.norm())
     if s <= DIRECT:
         whole = torch.diag_embed(S0) if m == n else torch.zeros(shape, dtype=torch.float64)
         whole[range(s), range(s)] = S0

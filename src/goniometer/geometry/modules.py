@@ -1,7 +1,7 @@
 """Read every module of a set of updates: each once, many at a time, in threads of their own."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import final
 
@@ -114,7 +114,8 @@ def _pairs(
         values = _values(batch, sigma[None], k, min(_shape(row)) > 1)
         energy = torch.tensor([x.energy for x in found_parts], dtype=torch.float64)
         whole = torch.tensor([x.whole for x in found_parts])
-        yield _module(name, row, sigma, energy, whole, batch.gap, values)
+        module = _module(name, row, sigma, energy, whole, batch.gap, values)
+        yield replace(module, residual=tuple(x.residual for x in found_parts))
 
 
 def of_vectors(measure: str) -> bool:

@@ -7,8 +7,8 @@ Both nulls keep the shapes, ranks and spectra of the real updates and draw the d
   that of a shared initial A: what the initialisation alone gives while A stays where it started.
 
 Of an update of high rank only the TOP largest singular values are drawn with their directions. The
-rest of its energy, its tail, is drawn as if spread evenly over its other directions: normal variables
-in inner products, chi-squared shares within a subspace.
+rest of its energy, its tail, is drawn as if spread evenly over its other directions: normal
+variables in inner products, chi-squared shares within a subspace.
 
 They are isotropic. Real inputs are not, so strangers' adapters can exceed them on the right side
 without sharing anything but their inputs.

@@ -40,6 +40,7 @@ class ModulePairs:
     present: Bool[Tensor, " run"]
     gap: Float[Tensor, " pair"]
     values: Mapping[str, Float[Tensor, " pair"]]  # by measure; NaN where undefined
+    residual: tuple[float, ...] = ()  # by run, where some were decomposed to their top only
 
 
 @final
@@ -91,8 +92,15 @@ def decompose(modules: Sequence[Sequence[LowRank | None]]) -> Decomposed:
     left, right = _frames(B), _frames(A.permute(0, 3, 1, 2))
     core = scale * (left.R @ right.R.mT)
     u, sigma, vt = torch.linalg.svd(core)
-    floor = sigma[..., :1] * max(m, n) * torch.finfo(torch.float64).eps
-    floor = floor.clamp(min=SMALLEST)
+    eps = max(m, n) * torch.finfo(torch.float64).eps
+    floor = (sigma[..., :1] * eps).clamp(min=SMALLEST)
+    # Of a difference of factors, what cancels leaves rounding of the factors' own size.
+    sizes = torch.linalg.matrix_norm(left.R) * torch.linalg.matrix_norm(right.R)
+    rounding = (sizes * scale[..., 0, 0].abs() * eps)[..., None]
+    differences = torch.tensor(
+        [[x is not None and x.trained_rank is not None for x in row] for row in modules]
+    )
+    floor = torch.where(differences[..., None], torch.maximum(floor, rounding), floor)
     kept = (sigma > floor).double()
     # Directions below the numerical rank are no directions: their vectors are zero.
     u, v = left.T @ u * kept[..., None, :], right.T @ vt.mT * kept[..., None, :]
@@ -112,6 +120,7 @@ def pair_batch(found: Decomposed, k: int) -> PairBatch:
     gap = gap_of_spectra(sigma_a[:, :r], sigma_b[:, :r], left, right)
     for pair in (gap < 2 * (1 - SINE_ABOVE)).nonzero().flatten().tolist():
         gap[pair] = _near_gap(found, pair // len(a), int(a[pair % len(a)]), int(b[pair % len(a)]))
+    gap = gap.clamp(max=4)
     left, right = (_widened(_widened(x, size).mT, size).mT for x in (left, right))
     ranks = torch.minimum((sigma_a > 0).sum(1), (sigma_b > 0).sum(1))
     top_left, top_right = left[:, :k, :k], right[:, :k, :k]

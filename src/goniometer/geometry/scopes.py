@@ -12,6 +12,8 @@ from goniometer.geometry.base import Measure
 from goniometer.geometry.cosine import cosine, cosine_of_gap, off_direction_of_gap
 from goniometer.results import Band
 
+FEW = 40
+
 
 @final
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ def _weighted(
 
 
 def band(values: Float[Tensor, " draw"]) -> Band | None:
-    """2.5 %, 50 % and 97.5 % points of the draws that are defined; None where none is."""
+    """2.5 %, 50 % and 97.5 % points of the draws that are defined; None where none is.
+
+    Of fewer than FEW draws the ends are the smallest and the largest: no quantile lies between.
+    """
     kept = values[values.isfinite()]
     if len(kept) == 0:
         return None
-    low, median, high = torch.quantile(kept, torch.tensor([0.025, 0.5, 0.975]).double()).tolist()
+    ends = (0.0, 0.5, 1.0) if len(kept) < FEW else (0.025, 0.5, 0.975)
+    low, median, high = torch.quantile(kept, torch.tensor(ends).double()).tolist()
     return Band(low=low, median=median, high=high, draws=len(kept))

@@ -33,7 +33,8 @@ def participation_ratio(
     sigma: Float[Tensor, "module r"], energy: Float[Tensor, " module"]
 ) -> Float[Tensor, " module"]:
     """(sum sigma^2)^2 / sum sigma^4: how many directions carry the energy."""
-    return energy.square() / sigma.pow(4).sum(1)
+    top = sigma[:, :1]  # divided by it, fourth powers stay within float64
+    return (energy / top[:, 0].square()).square() / (sigma / top).pow(4).sum(1)
 
 
 def stable_rank(

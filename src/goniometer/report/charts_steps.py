@@ -1,4 +1,4 @@
-"""The charts of a trajectory: each reading by step, dashed what independent increments give."""
+"""The charts of a trajectory: each reading by step, dashed what orthogonal increments give."""
 
 import math
 from collections.abc import Callable, Sequence

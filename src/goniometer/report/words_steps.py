@@ -17,7 +17,7 @@ def headline(found: tuple[Trajectory, ...]) -> str:
         return "No checkpoint differs from the base."
     return (
         f"One direction holds {_span(values)} of the energy of each of {len(found)} runs' "
-        f"checkpoints; independent increments would give {_span(nulls)}."
+        f"checkpoints; orthogonal increments would give {_span(nulls)}."
     )
 
 
@@ -36,7 +36,7 @@ def _share(one: Trajectory) -> str:
         return f"{one.name}: {share.totals.undefined}."
     return (
         f"{one.name}: one direction holds {notation.percent(share.totals.value)} of the energy of "
-        f"{len(one.steps)} checkpoints; independent increments would give "
+        f"{len(one.steps)} checkpoints; orthogonal increments would give "
         f"{notation.percent(share.totals_null.value)}."
     )
 
@@ -61,7 +61,7 @@ def _increments(one: Trajectory) -> str:
 def _norm(one: Trajectory) -> str:
     last = one.steps[-1]
     return (
-        f"{one.name} ends at norm {notation.significant(last.norm)}, where independent increments "
+        f"{one.name} ends at norm {notation.significant(last.norm)}, where orthogonal increments "
         f"would end at {notation.significant(last.norm_null)}."
     )
 
