@@ -186,3 +186,16 @@ def test_importing_the_package_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"k": 0}, "k: no size"), ({"k": -1}, "k: no size"), ({"draws": 1}, "draws: too few")],
+)
+def test_options_are_checked_as_the_command_checks_them(tmp_path, options, named):
+    for seed, name in enumerate("ab"):
+        save_adapter(tmp_path / name, seed=seed)
+    with pytest.raises(GoniometerError, match=named):
+        goniometer.compare([str(tmp_path / "a"), str(tmp_path / "b")], **options)
+    with pytest.raises(GoniometerError, match="two or more"):
+        goniometer.compare(str(tmp_path / "a"))

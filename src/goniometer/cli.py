@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,7 +58,9 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     ] = None,
     k: Annotated[
         int | None,
-        typer.Option("-k", help="Size of the top-k subspaces; max(1, min(10, r // 3)) if absent."),
+        typer.Option(
+            "-k", min=1, help="Size of the top-k subspaces; max(1, min(10, r // 3)) if absent."
+        ),
     ] = None,
     draws: Annotated[int, typer.Option(min=100, help="Simulations for each null.")] = 200,
     seed: Seed = 0,
@@ -227,8 +230,13 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
-            raise
+            traceback.print_exc()
+            sys.exit(70)
         _fail(f"{error.filename or 'output'}: {error.strerror}")
+    except Exception:
+        # A fault of ours: not 1, which says that a gate tripped.
+        traceback.print_exc()
+        sys.exit(70)
     except KeyboardInterrupt:
         _fail("stopped; run the same command to go on", code=130)
 

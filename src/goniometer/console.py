@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from rich import box
 from rich.console import Console
@@ -43,10 +43,27 @@ AGAINST_BASE = {
 PIPED_WIDTH = 200
 
 
+# A terminal narrower than this has no room for all the columns of a pair.
+ROOMY = 140
+# More tables of nulls than this are left to the report.
+MOST_NULLS = 2
+CLOSED_PIPE = 141  # what a shell says of SIGPIPE: 1 would be a gate
+
+
+@final
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave quietly, as other tools do, when nobody reads on."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(CLOSED_PIPE) from None
+
+
 def stdout() -> Console:
     """Return the console for results: wide where there is no terminal to fit."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPED_WIDTH)
+    console = _Output()
+    return console if console.is_terminal else _Output(width=PIPED_WIDTH)
 
 
 def compared(
@@ -137,15 +154,22 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         )
     console.print(runs)
     title = f"pairs over all modules; top-k subspaces with k = {comparison.k}; angles in degrees"
-    pairs = _table(title, ["a", "b"], [heading for heading, _ in SHOWN.values()])
+    roomy = console.width >= ROOMY
+    shown = SHOWN if roomy else {"cosine": SHOWN["cosine"]}
+    pairs = _table(title, ["a", "b"], [heading for heading, _ in shown.values()])
     pairs.add_column("verdict", no_wrap=True)
     for pair in comparison.pairs:
         readings = pair.scopes["union"].readings
-        numbers = [_number(readings[name], digits) for name, (_, digits) in SHOWN.items()]
+        numbers = [_number(readings[name], digits) for name, (_, digits) in shown.items()]
         pairs.add_row(pair.a, pair.b, *numbers, pair.verdict)
     console.print(pairs)
-    for group, table in comparison.nulls.items():
+    if not roomy:
+        console.print("a wider terminal shows angles and subspaces; so do pairs.csv and the report")
+    for group, table in list(comparison.nulls.items())[:MOST_NULLS]:
         console.print(_nulls(group, table["union"]))
+    if len(comparison.nulls) > MOST_NULLS:
+        more = len(comparison.nulls) - MOST_NULLS
+        console.print(f"nulls of {more} more mixtures of ranks and formats are in the report")
     _print_remarks(comparison, console)
 
 

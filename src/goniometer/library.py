@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Runs = Sequence[str | Path] | Mapping[str, str | Path]
 
+FEWEST_DRAWS = 100
+
 
 @final
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ def compare(  # noqa: PLR0913 (the command has as many)
     """
     from goniometer.deltas.hub import argument_of
 
+    if isinstance(runs, str | Path):
+        raise GoniometerError("one run", key="runs", found=repr(str(runs)), expected="two or more")
+    if draws < FEWEST_DRAWS:
+        raise GoniometerError(
+            "too few simulations", key="draws", found=draws, expected=f"{FEWEST_DRAWS} or more"
+        )
+    if over not in (None, "steps"):
+        raise GoniometerError("not known", key="over", found=repr(over), expected="'steps' or None")
     origin, base, initial = (None if x is None else argument_of(x) for x in (origin, base, initial))
     options = Options(origin, base, initial, k, draws, seed, over, exact, base_measures)
     with bars() if progress else nullcontext(Silent()) as shown:

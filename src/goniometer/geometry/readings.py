@@ -79,6 +79,8 @@ def read_pairs(
 def _checked_k(k: int | None, outlines: Sequence[Outline]) -> int:
     # A vector has no subspaces, so it does not limit their size.
     ranks = [outline.rank for outline in outlines if min(outline.shape) > 1]
+    if k is not None and k < 1:
+        raise GoniometerError("no size of a subspace", key="k", found=k, expected="1 or more")
     if k is not None and ranks and k > min(ranks):
         raise GoniometerError(
             "larger than the smallest rank", key="k", found=k, expected=f"at most {min(ranks)}"

@@ -63,7 +63,8 @@ def nulls(found: AgainstBase) -> Table:
                 rows.append([Cell(run.name), Cell(kind), whole_number(draws), *cells])
     caption = (
         "Where 95 % of each null falls; of fewer than 40 draws, all of them. Random directions: an "
-        "update of the same singular values with random singular vectors. Independent: masks drawn without regard to each other. "
+        "update of the same singular values with random singular vectors. Independent: masks drawn "
+        "without regard to each other. "
         "Shuffled: the same update with its rows and columns in random order, so that rounding "
         "alone hides what it hides of it."
     )
