@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,27 @@ def test_a_task_s_type_does_not_change_what_peft_merges(tmp_path: Path, kind: st
         found = read_values(read(tmp_path / "a", given))
         assert found
         assert all(bool(torch.isfinite(value).all()) for value in found.values())
+
+
+@pytest.mark.parametrize("start", ["", r"model\.la"])
+def test_slow_patterns_have_a_limit_each_and_together(tmp_path: Path, start: str):
+    """From the start of a name one takes minutes; from `model.la` on many take a tenth second."""
+    write_seed("LoRA", tmp_path)
+    slow = {f"{start}(?:.|..|...)*(?<!j)(?#{i})": 3 for i in range(100 if start else 1)}
+    edit_config(tmp_path / "a", rank_pattern=slow)
+    before = time.process_time()
+    with pytest.raises(GoniometerError, match=r"regular expressions that take more than 1"):
+        read(tmp_path / "a")
+    assert time.process_time() - before < 5
+
+
+@pytest.mark.parametrize("argument", ["x" * 5000, f"/{'x' * 300}", "a/" * 3000, "\ud800"])
+def test_arguments_that_no_file_can_have(tmp_path: Path, argument: str):
+    save_adapter(tmp_path)
+    with pytest.raises(GoniometerError, match="no such folder"):
+        goniometer.compare([tmp_path, argument])
+    with pytest.raises(GoniometerError, match="no such folder"):
+        goniometer.compare({"a": tmp_path, "b": tmp_path}, base=argument)
 
 
 def test_an_update_too_small_to_be_squared_twice_is_none(tmp_path: Path):

@@ -1,6 +1,6 @@
 """The one exception a user is meant to see: bad input, said in one line."""
 
-_LONGEST = 2000
+_LONGEST = 500  # characters of each part
 
 
 class GoniometerError(Exception):
@@ -21,15 +21,20 @@ class GoniometerError(Exception):
         fix: str | None = None,
     ) -> None:
         """Compose the line from its parts; every part but the message may be absent."""
-        where = ": ".join(str(part) for part in (file, key) if part is not None)
-        line = f"{where}: {message}" if where else message
+        where = ": ".join(_short(part) for part in (file, key) if part is not None)
+        line = f"{where}: {_short(message)}" if where else _short(message)
         if found is not None:
-            line += f"; found {found}"
+            line += f"; found {_short(found)}"
         if expected is not None:
-            line += f", expected {expected}" if found is not None else f"; expected {expected}"
+            line += f"{',' if found is not None else ';'} expected {_short(expected)}"
         if fix is not None:
             line += f". {fix[0].upper()}{fix[1:]}"
-        super().__init__(_printable(" ".join(line[:_LONGEST].split())))
+        super().__init__(_printable(" ".join(line.split())))
+
+
+def _short(part: object) -> str:
+    text = str(part)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _printable(line: str) -> str:

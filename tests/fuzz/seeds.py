@@ -175,6 +175,23 @@ SEEDS: dict[str, Seed] = {
     "AdaLoRA": Seed(_config("ADALORA", r=3, lora_alpha=6), _each(_adalora)),
     "VeRA": Seed(_config("VERA", r=4, projection_prng_key=0), _vera, base=True),
     "LoHa": Seed(_config("LOHA", r=2, alpha=5), _each(_loha)),
+    "LoKr": Seed(
+        _config("LOKR", r=8, alpha=5, decompose_factor=2),
+        _each(
+            lambda rng, m, n: {
+                "lokr_w1": _random(rng, 2, 2),
+                "lokr_w2": _random(rng, m // 2, n // 2),
+            }
+        ),
+    ),
+    "FourierFT": Seed(
+        _config("FOURIERFT", n_frequency=9, scaling=150.0, random_loc_seed=777),
+        _each(lambda rng, m, n: {"fourierft_spectrum": _random(rng, 9)}),
+        base=True,
+    ),
+    "HRA": Seed(
+        _config("HRA", r=2), _each(lambda rng, m, n: {"hra_u": _random(rng, n, 2)}), base=True
+    ),
     "OFT": Seed(
         _config("OFT", r=0, oft_block_size=4),
         _each(lambda rng, m, n: {"oft_R.weight": 0.1 * _random(rng, n // 4, 6)}),
