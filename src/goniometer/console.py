@@ -14,6 +14,7 @@ from goniometer.progress import bars
 from goniometer.results import AgainstBase, Band, Comparison, NullKind, Reading, Trajectory
 
 if TYPE_CHECKING:
+    from goniometer.gates import Gate
     from goniometer.library import Options
     from goniometer.report import FigureFormat
 
@@ -75,12 +76,9 @@ def compared(
 ) -> bool:
     """Run `compare`, write its folder, print its tables; return whether no gate tripped."""
     from goniometer import gates
-    from goniometer.geometry import MEASURES, SPECTRA
-    from goniometer.geometry.base_measures import BASE_MEASURES
     from goniometer.library import compare_with
 
-    sizes = {*SPECTRA, *BASE_MEASURES}
-    conditions = [gates.parse(text, MEASURES, sizes) for text in fail_on]
+    conditions = _gates(fail_on) if fail_on else []
     with bars() as shown:
         found = compare_with(runs, options, shown)
         with shown.task("write report", None):
@@ -95,6 +93,14 @@ def compared(
     for line in trips:
         sys.stderr.write(f"goniometer: gate tripped: {line}\n")
     return not trips
+
+
+def _gates(texts: Sequence[str]) -> "list[Gate]":
+    from goniometer import gates
+    from goniometer.geometry import MEASURES, SPECTRA
+    from goniometer.geometry.base_measures import BASE_MEASURES
+
+    return [gates.parse(text, MEASURES, {*SPECTRA, *BASE_MEASURES}) for text in texts]
 
 
 def studied(settings: Study, out: Path, until: str) -> None:

@@ -208,7 +208,7 @@ def _columns(
         for side in (0, 1)
     ]
     gap = stacked.pop("gap")
-    return Columns(stacked, gap, *(energy.expand(draws, -1) for energy in energies))
+    return Columns(stacked, gap, *(energy[None] for energy in energies))
 
 
 def _may_share(ranks: tuple[Rank, Rank]) -> bool:

@@ -25,8 +25,8 @@ class Columns:
 
     values: Mapping[str, Float[Tensor, "draw module"]]
     gap: Float[Tensor, "draw module"]
-    energy_a: Float[Tensor, "draw module"]
-    energy_b: Float[Tensor, "draw module"]
+    energy_a: Float[Tensor, "#draw module"]  # one row where all draws have the same
+    energy_b: Float[Tensor, "#draw module"]
 
     def at(self, modules: Sequence[int]) -> "Columns":
         """Keep some modules."""
@@ -69,8 +69,8 @@ def aggregate(measure: Measure, name: str, columns: Columns) -> Float[Tensor, " 
 
 def _weighted(
     value: Float[Tensor, "draw module"],
-    energy: Float[Tensor, "draw module"],
-    other: Float[Tensor, "draw module"],
+    energy: Float[Tensor, "#draw module"],
+    other: Float[Tensor, "#draw module"],
 ) -> Float[Tensor, " draw"]:
     """Energy-weighted mean; where the other update is zero, all of this one lies outside it."""
     outside = torch.where(other > 0, value.nan_to_num(), 1.0)
