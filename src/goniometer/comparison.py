@@ -8,14 +8,12 @@ from itertools import combinations
 from os.path import exists  # which never raises
 from pathlib import Path
 from statistics import fmean
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
 from goniometer.deltas import Delta, read
 from goniometer.deltas.hub import locate
 from goniometer.errors import GoniometerError
 from goniometer.geometry import MEASURES, SPECTRA
-from goniometer.geometry.base_measures import AtModule
-from goniometer.geometry.base_table import write_base_modules
 from goniometer.geometry.null_table import add_nulls
 from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import DETAILED_PAIRS, Readings, read_pairs
@@ -33,6 +31,9 @@ from goniometer.results import (
 from goniometer.statistics import REPEAT, STEPS, sameness, seed_floor
 from goniometer.store import write_folder
 from goniometer.tidy import write_tables
+
+if TYPE_CHECKING:
+    from goniometer.geometry.base_measures import AtModule
 
 FloorKind = Literal["same init, other order", "other init, same order"]
 # Independent row spaces overlap by r / n; those of one random A stay near 1 in training.
@@ -269,7 +270,7 @@ def write(
     readings: Readings,
     folder: Path,
     *,
-    at_base: Sequence[AtModule] = (),
+    at_base: "Sequence[AtModule]" = (),
     figures: Collection[FigureFormat] = (),
 ) -> Path:
     """Write results.json, the tables and the report; return the path of report.html."""
@@ -278,6 +279,8 @@ def write(
         (partial / "results.json").write_text(to_json(results))
         write_modules(readings, partial / "modules.parquet")
         if at_base:
+            from goniometer.geometry.base_table import write_base_modules
+
             write_base_modules(at_base, partial / "base_modules.parquet")
         write_tables(results, partial)
         build(results, partial, figures=figures)
