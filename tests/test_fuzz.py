@@ -24,7 +24,7 @@ from tests.fuzz.guard import Bench, Outcome, guarded, run_case
 from tests.fuzz.seeds import SEEDS, write_seed
 
 CORPUS = Path(__file__).parent / "corpus"
-CASES = 300
+CASES = 250
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_what_failed_once(bench: Bench, entry: str, tmp_path: Path):
     case = tmp_path / "case"
     write_seed(said["seed"], case)
     shutil.copytree(CORPUS / entry, case, dirs_exist_ok=True)
-    state, detail, _ = guarded(bench, case, said["seed"], base_measures=SEEDS[said["seed"]].base)
+    state, detail, _ = guarded(bench, case, said["seed"])
     assert state in said["state"].split(" or "), detail
     assert said["detail"] in detail
 
@@ -173,7 +173,7 @@ def test_an_update_too_small_to_be_squared_twice_is_none(tmp_path: Path):
     for run, size in (("a", 1e-200), ("b", 1.0)):
         save_adapter(tmp_path / run)
         edit_config(tmp_path / run, lora_alpha=size)
-    found = goniometer.compare([tmp_path / "a", tmp_path / "b"], draws=2)
+    found = goniometer.compare([tmp_path / "a", tmp_path / "b"], draws=100)
     assert found.pairs[0].state == "zero delta"
 
 
