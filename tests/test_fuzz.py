@@ -163,8 +163,9 @@ def test_slow_patterns_have_a_limit_each_and_together(tmp_path: Path, start: str
 @pytest.mark.parametrize("argument", ["x" * 5000, f"/{'x' * 300}", "a/" * 3000, "\ud800"])
 def test_arguments_that_no_file_can_have(tmp_path: Path, argument: str):
     save_adapter(tmp_path)
-    with pytest.raises(GoniometerError, match="no such folder"):
+    with pytest.raises(GoniometerError, match="no such folder") as caught:
         goniometer.compare([tmp_path, argument])
+    assert str(caught.value).isprintable()
     with pytest.raises(GoniometerError, match="no such folder"):
         goniometer.compare({"a": tmp_path, "b": tmp_path}, base=argument)
 
