@@ -19,6 +19,7 @@ from goniometer.deltas.matrix import AbstractMatrix
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
 from goniometer.deltas.peft_kinds import KINDS, Kind, check_sizes, shape_of
 from goniometer.deltas.tensors import StoredTensor
+from goniometer.errors import GoniometerError
 
 # Fields that say where and how it was trained, not what the update is.
 _NOT_CONTENT = re.compile(
@@ -107,7 +108,13 @@ class _Reader:
 
     @property
     def bias(self) -> StoredTensor | None:
-        return self.folder.find(f"{self.module}.bias") if self.kind.bias else None
+        found = self.folder.find(f"{self.module}.bias") if self.kind.bias else None
+        if found is not None and found.shape != self.shape[:1]:
+            raise GoniometerError(
+                "the base does not fit the run", file=found.file, key=found.key,
+                found=f"shape {found.shape}", expected=f"{self.shape[:1]}",
+            )  # fmt: skip
+        return found
 
     @property
     def _feedforward(self) -> bool:
