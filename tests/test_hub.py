@@ -32,12 +32,17 @@ print(json.dumps({expression}))
 """
 
 
+def _online() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+
+
 def run(expression: str, cache: Path, url: str, **environment: str) -> Any:
     """Evaluate in a process of its own: huggingface_hub reads its settings when imported."""
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM.replace("{expression}", expression)],
         capture_output=True, text=True, check=False, cwd=cache.parent,
-        env=os.environ | {"HF_HUB_CACHE": str(cache), "HF_ENDPOINT": url,
+        # make sets HF_HUB_OFFLINE for all tests; these have a Hub of their own.
+        env=_online() | {"HF_HUB_CACHE": str(cache), "HF_ENDPOINT": url,
                           "HF_HUB_DISABLE_XET": "1", **environment},
     )  # fmt: skip
     assert found.returncode == 0, found.stderr

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Runs = Sequence[str | Path] | Mapping[str, str | Path]
 
-FEWEST_DRAWS = 100
+FEWEST_DRAWS = 2  # fewer are no band
 
 
 @final
