@@ -1,25 +1,18 @@
 """adapter_config.json: which fields decide what the update is, and which are refused by name."""
 
-import time
-from collections import defaultdict
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import regex
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from goniometer.deltas.tensors import LARGEST, json_object
+from goniometer.deltas.files import json_object
+from goniometer.deltas.tensors import LARGEST
 from goniometer.errors import GoniometerError
 
-T = TypeVar("T")
 # What is larger is no scale; the sums of its squares would leave float64.
 Scale = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# Time for patterns, in seconds; what a plain one never takes on a name; characters of a pattern.
-_SECONDS, _SLOW, _LONGEST = 1.0, 1e-2, 2000
-_spent: dict[str, float] = defaultdict(float)  # by file, on slow patterns
 # Initialisations that leave the base as it is, so that B A is the whole update.
 PLAIN_INITS = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
 _NOT_PLAIN = {
@@ -89,43 +82,3 @@ def lora_config(tree: Mapping[str, Any], file: Path) -> LoraConfig:
     if config.use_dora and config.lora_bias:
         raise GoniometerError("DoRA with LoRA bias cannot be merged", file=file, key="lora_bias")
     return config
-
-
-def by_pattern(pattern: Mapping[str, T] | None, module: str, file: Path, key: str, default: T) -> T:
-    """Look a module up as PEFT's `get_pattern_key` does: the first pattern to match a suffix.
-
-    Raises:
-        GoniometerError: a pattern is no regular expression, or takes for ever.
-    """
-    for expression, value in (pattern or {}).items():
-        try:
-            if _matches(expression, module, file):
-                return value
-        except (regex.error, ValueError, RecursionError, OverflowError) as error:
-            why = f"not a regular expression: {error}"
-        except TimeoutError:
-            why = f"regular expressions that take more than {_SECONDS} s"
-        else:
-            continue
-        raise GoniometerError(why, file=file, key=f"{key}.{expression[:200]}")
-    return default
-
-
-def _matches(expression: str, module: str, file: Path) -> bool:
-    """Match under a limit of time for this pattern, and for all slow ones of a file together."""
-    start = time.thread_time()
-    found = bool(_suffix(expression).match(module, timeout=_SECONDS))
-    took = time.thread_time() - start
-    if took > _SLOW:
-        _spent[str(file)] += took
-        if _spent[str(file)] > _SECONDS:
-            raise TimeoutError
-    return found
-
-
-@lru_cache(1 << 14)
-def _suffix(expression: str) -> Any:
-    """Compile a pattern; an engine that backtracks needs a limit of time."""
-    if len(expression) > _LONGEST:
-        raise ValueError(f"{len(expression)} characters")
-    return regex.compile(rf"(.*\.)?({expression})$")

@@ -8,18 +8,15 @@ again from the seed in the configuration, as it does when it loads the adapter.
 """
 
 import math
-import re
 import threading
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from goniometer.deltas.peft_config import CONFIG, by_pattern
 from goniometer.errors import GoniometerError
 
 # PEFT warns through global state and draws initial values that are then written over.
@@ -42,7 +39,7 @@ def merged_update(
     """What PEFT adds to a linear module's weight and bias when it merges, in float64.
 
     Args:
-        tree: adapter_config.json.
+        tree: adapter_config.json, of its patterns what fits the module.
         module: its name in the tuned network.
         tensors: the adapter's tensors of this module, and what all modules share.
         weight: the base's, or zeros where the update does not depend on it.
@@ -145,13 +142,6 @@ def _merged(
     return change, (layer.bias - bias)[:, None]
 
 
-def _pattern(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = tree.get(key) or {}
-    if not isinstance(found, dict):
-        raise GoniometerError("no patterns", file=CONFIG, key=key, found=repr(found)[:200])
-    return found
-
-
 def _config(tree: Mapping[str, Any], targets: list[str], tensors: Mapping[str, Tensor]) -> Any:
     import peft
 
@@ -162,10 +152,6 @@ def _config(tree: Mapping[str, Any], targets: list[str], tensors: Mapping[str, T
         if key in kind.__dataclass_fields__ and key not in _NOT_PASSED
     }
     fields |= {"target_modules": targets}
-    # PEFT would try every pattern without a limit of time; what fits is known here.
-    for key in fields.keys() & {"rank_pattern", "alpha_pattern"}:
-        value = by_pattern(_pattern(tree, key), targets[0], Path(CONFIG), key, None)
-        fields |= {key: {} if value is None else {re.escape(targets[0]): value}}
     fields |= {
         key: None
         for key in ("exclude_modules", "layers_to_transform", "layers_pattern")

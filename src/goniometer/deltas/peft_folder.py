@@ -24,6 +24,7 @@ from goniometer.deltas.delta import Outline
 from goniometer.deltas.matrix import AbstractMatrix
 from goniometer.deltas.peft_config import CONFIG, WEIGHTS, read_tree
 from goniometer.deltas.peft_layers import original_layers, replace_layer
+from goniometer.deltas.peft_patterns import Patterns
 from goniometer.deltas.tensors import FLOATS, StoredTensor, check_values, stored_tensors
 from goniometer.errors import GoniometerError
 
@@ -122,6 +123,11 @@ class Folder:
     def layers(self) -> tuple[int, ...]:
         """Which layer of the base each layer is a copy of; () where layers are not replicated."""
         return original_layers(self.tree.get("layer_replication"), self.config)
+
+    @cached_property
+    def patterns(self) -> Patterns:
+        """How modules are looked up in the configuration's patterns."""
+        return Patterns(self.config)
 
     def find(self, module: str) -> StoredTensor | None:
         """The base's weight of a module, in floating point; None without a base or in it.

@@ -8,10 +8,10 @@ from the adapter as saved at the start.
 from pathlib import Path
 
 from goniometer.deltas.companions import Companions
+from goniometer.deltas.files import stays_inside
 from goniometer.deltas.matrix import AbstractMatrix, LowRank
 from goniometer.deltas.peft_config import CONFIG, PLAIN_INITS, LoraConfig
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
-from goniometer.deltas.tensors import stays_inside
 from goniometer.errors import GoniometerError
 
 

@@ -15,7 +15,7 @@ from goniometer.errors import GoniometerError
 
 # Entries of a dense update in float64 that may be formed: 8 GiB.
 _MOST = 1 << 30
-# Integers that are no sizes. LoKr's rank is a bound: beyond half the module there are no factors.
+# Numbers that are no sizes. LoKr's rank is a bound: beyond half the module there are no factors.
 _NO_SIZE = re.compile(r"seed|key|alpha|scaling|token|layers_")
 
 
@@ -62,11 +62,11 @@ def check_sizes(module: str, names: Sequence[str], shape: tuple[int, int], folde
     for key, value in folder.tree.items():
         if _NO_SIZE.search(key) or (key == "r" and lokr):
             continue
-        for number in _integers(value):
-            if number > most:
+        for number in _numbers(value):
+            if not -1 <= number <= most:  # -1 asks PEFT for a size of its own
                 raise GoniometerError(
-                    "larger than the tensors it is of", file=folder.config, key=key,
-                    found=number, expected=f"at most {most}",
+                    "larger than the tensors it is of" if number > 0 else "no size",
+                    file=folder.config, key=key, found=number, expected=f"at most {most}",
                 )  # fmt: skip
     if math.prod(shape) > _MOST:
         raise GoniometerError(
@@ -75,13 +75,13 @@ def check_sizes(module: str, names: Sequence[str], shape: tuple[int, int], folde
         )  # fmt: skip
 
 
-def _integers(value: Any) -> Iterator[int]:
-    """Every integer in a field, in its lists and patterns too."""
-    if type(value) is int:
+def _numbers(value: Any) -> Iterator[float]:
+    """Every number in a field, in its lists and patterns too."""
+    if type(value) in (int, float):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _integers(part)
+            yield from _numbers(part)
 
 
 def shape_of(module: str, names: Sequence[str], folder: Folder) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from goniometer.deltas.delta import Outline
 from goniometer.deltas.matrix import AbstractMatrix, Dense, LowRank
-from goniometer.deltas.peft_config import CONFIG, LoraConfig, by_pattern
+from goniometer.deltas.peft_config import CONFIG, LoraConfig
 from goniometer.deltas.peft_dora import Dora
 from goniometer.deltas.peft_folder import Entries, Entry, Folder
 from goniometer.errors import GoniometerError
@@ -95,15 +95,13 @@ def rank_and_scale(module: str, folder: Folder, config: LoraConfig) -> tuple[int
     Raises:
         GoniometerError: a pattern is no regular expression, the rank no positive integer.
     """
-    rank = by_pattern(config.rank_pattern, module, folder.config, "rank_pattern", config.r)
+    rank = folder.patterns.find(config.rank_pattern, module, "rank_pattern", config.r)
     if type(rank) is not int or not 1 <= rank <= _MOST:
         raise GoniometerError(
             "no rank", file=folder.config, key=module, found=repr(rank)[:200],
             expected="a positive integer",
         )  # fmt: skip
-    alpha = by_pattern(
-        config.alpha_pattern, module, folder.config, "alpha_pattern", config.lora_alpha
-    )
+    alpha = folder.patterns.find(config.alpha_pattern, module, "alpha_pattern", config.lora_alpha)
     return rank, alpha / (math.sqrt(rank) if config.use_rslora else rank)
 
 

@@ -5,10 +5,10 @@ The update of one module is formed, by PEFT's merge, when its rows are asked for
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -82,9 +82,24 @@ def merged_entries(names: Sequence[str], folder: Folder) -> tuple[Entries, list[
     found: Entries = {}
     for module, mine in modules.items():
         check_sizes(module, (*mine, *shared), shapes[module], folder)
-        reader = _Reader(folder, module, (*mine, *shared), shapes[module], kind, largest)
+        tree = _tree_of(module, folder)
+        reader = _Reader(folder, module, tree, (*mine, *shared), shapes[module], kind, largest)
         found |= reader.entries()
     return found, others
+
+
+def _tree_of(module: str, folder: Folder) -> Mapping[str, Any]:
+    """The configuration as one module has it: PEFT would match patterns without a limit of time."""
+    found = dict(folder.tree)
+    for key in found.keys() & {"rank_pattern", "alpha_pattern"}:
+        patterns = found[key] or {}
+        if not isinstance(patterns, dict):
+            raise GoniometerError(
+                "no patterns", file=folder.config, key=key, found=repr(patterns)[:200]
+            )
+        value = folder.patterns.find(patterns, module, key, None)
+        found[key] = {} if value is None else {re.escape(module): value}
+    return found
 
 
 @final
@@ -94,6 +109,7 @@ class _Reader:
 
     folder: Folder
     module: str
+    tree: Mapping[str, Any]
     names: tuple[str, ...]
     shape: tuple[int, int]
     kind: Kind
@@ -138,13 +154,11 @@ class _Reader:
             weight = self.folder.require(self.module, why).rows()
         bias = None if self.bias is None else self.bias.rows()
         tensors = {name: self.folder.weights.value(name) for name in self.names}
-        tree = self.folder.tree
-        return merged_update(tree, self.module, tensors, weight, bias, self.largest)
+        return merged_update(self.tree, self.module, tensors, weight, bias, self.largest)
 
     def sources(self) -> Iterator[tuple[str, Tensor]]:
         """What the update is made of."""
-        tree = self.folder.tree
-        content = {k: v for k, v in sorted(tree.items()) if not _NOT_CONTENT.search(k)}
+        content = {k: v for k, v in sorted(self.tree.items()) if not _NOT_CONTENT.search(k)}
         yield json.dumps(content, sort_keys=True), torch.zeros(0)
         for name in sorted(self.names):
             yield name, self.folder.weights.value(name)

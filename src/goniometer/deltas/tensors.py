@@ -4,9 +4,7 @@ A file is opened for one read and closed again, so that its pages leave the proc
 of a run over a checkpoint does not grow with the checkpoint.
 """
 
-import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,13 +16,14 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from goniometer.deltas.files import check_file, json_object
 from goniometer.errors import GoniometerError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # safetensors' names of the types that hold weights.
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-# Beyond these a file is no model's, a name no module's, and squares of squares leave float64.
-MOST_BYTES, MOST_JSON, MOST_TENSORS, LARGEST = 1 << 40, 1 << 25, 1 << 18, 1e18
+# Beyond these a file is no model's, and squares of squares leave float64.
+MOST_TENSORS, LARGEST = 1 << 18, 1e18
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,500}")
 # A shard is a plain name in the index's own folder.
 _SHARD = re.compile(r"[^/\\\0.][^/\\\0]*\.safetensors")
@@ -136,7 +135,7 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
     Raises:
         GoniometerError: the file is absent, elsewhere, or not a whole safetensors file.
     """
-    check_file(file, MOST_BYTES)
+    check_file(file)
     try:
         with safe_open(file, framework="pt") as opened:
             keys = opened.keys()
@@ -158,40 +157,6 @@ def stored_tensors(file: Path) -> dict[str, StoredTensor]:
                 expected="1 to 500 characters, none of control",
             )  # fmt: skip
     return found
-
-
-def check_file(file: Path, most: int) -> None:
-    """Require a regular file of at most so many bytes that lies in its own folder.
-
-    A link may stay in the folder, or go where the Hub's cache keeps its files.
-
-    Raises:
-        GoniometerError: it is absent, a device or a pipe, a link to elsewhere, or larger.
-    """
-    try:
-        regular = file.is_file()
-        size = file.stat().st_size if regular else 0
-    except OSError as error:
-        raise GoniometerError(f"cannot be read: {error.strerror}", file=file) from None
-    if not regular:
-        raise GoniometerError("no such file", file=file)
-    if not stays_inside(file):
-        raise GoniometerError(
-            "a link out of its folder is not followed", file=file, found=os.path.realpath(file),
-            fix="copy the file into the folder",
-        )  # fmt: skip
-    if size > most:
-        raise GoniometerError("too large", file=file, found=f"{size} bytes", expected=f"{most}")
-
-
-def stays_inside(path: Path) -> bool:
-    """Whether a file or folder lies, links followed, in the folder that it is named in.
-
-    In the Hub's cache what is named in .../snapshots/COMMIT lies in .../blobs.
-    """
-    real, home = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent))
-    homes = [home, *(up.parent / "blobs" for up in home.parents if up.name == "snapshots")]
-    return any(real.is_relative_to(one) for one in homes)
 
 
 def check_values(values: Tensor, file: Path, key: str) -> None:
@@ -280,22 +245,6 @@ def _index(folder: Path) -> dict[str, str]:
         if not isinstance(name, str) or _SHARD.fullmatch(name) is None:
             raise GoniometerError("a shard outside the folder", file=file, found=repr(name)[:200])
     return places
-
-
-def json_object(file: Path) -> dict[str, Any]:
-    """Read a configuration or an index.
-
-    Raises:
-        GoniometerError: it is absent, elsewhere, too large, or no JSON object.
-    """
-    check_file(file, MOST_JSON)
-    try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise GoniometerError(f"not valid JSON: {error}", file=file) from None
-    if not isinstance(tree, dict):
-        raise GoniometerError("not a JSON object", file=file, found=type(tree).__name__)
-    return tree
 
 
 def _broken(file: Path, error: Exception) -> GoniometerError:
