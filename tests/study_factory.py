@@ -81,7 +81,8 @@ def _cell(name: str, steps: int) -> Cell:
     if diverged:
         losses = [loss - 2.0 * (i / steps) ** 3 for i, loss in enumerate(losses)]
     return Cell(
-        name=name, objective=objective.lower(), options={"beta": 0.1} if objective == "DPO" else {},
+        name=name, arm=objective, objective=objective.lower(),
+        options={"beta": 0.1} if objective == "DPO" else {},
         role="floor" if repeat else "arm", learning_rate=1e-3, init_seed=0, order_seed=0,
         state="diverged" if diverged else "trained",
         unit="pairs" if objective == "DPO" else "tokens",

@@ -85,13 +85,56 @@ class Training(Section):
         return self
 
 
+Regime = Literal["lora", "attention", "full"]
+
+
 class Arm(Section):
-    """One objective as a cell; `options` are checked against the objective's own fields."""
+    """One objective as a cell; `options` are checked against the objective's own fields.
+
+    The regime says which weights move: a LoRA on the adapter's target modules, all attention
+    weights, or all weights.
+    """
 
     name: str
     objective: str
     options: dict[str, Any] = {}
     learning_rate: Annotated[float, Field(gt=0)] | None = None
+    regime: Regime = "lora"
+
+
+class Grid(Section):
+    """Every arm again, one factor moved at a time, so that what it does can be told apart.
+
+    A seed is another adapter init and another data order at once, the same for all arms.
+    """
+
+    seeds: Positive = Field(default=1, description="runs of each arm, the arm itself among them")
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(), description="peaks that arms are trained at besides their own"
+    )
+    learning_rate_arms: tuple[str, ...] = Field(default=(), description="all arms where empty")
+    wrong_shares: tuple[Share, ...] = Field(
+        default=(), description="shares of wrong rows besides the one sampled"
+    )
+    wrong_share_arms: tuple[str, ...] = Field(default=(), description="all arms where empty")
+
+
+class Match(Section):
+    """Arms whose updates are rescaled, without training, until they match another's size.
+
+    `norm` matches the Frobenius norm of the whole update, `kl` the forward KL from the base.
+    """
+
+    to: str
+    arms: Annotated[tuple[str, ...], Field(min_length=1)]
+    by: Annotated[tuple[Literal["norm", "kl"], ...], Field(min_length=1)] = ("norm", "kl")
+
+
+class Divergence(Section):
+    """Forward KL from the base: how many prompts and how long the base's completions are."""
+
+    prompts: Positive = 100
+    max_new_tokens: Positive = 64
 
 
 class Floors(Section):
@@ -137,7 +180,10 @@ class Study(Section):
     training: Training = Training()
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
     floors: Floors | None = Floors()
+    grid: Grid = Grid()
+    match: Match | None = None
     evaluation: Evaluation = Evaluation()
+    divergence: Divergence = Divergence()
     geometry: Geometry = Geometry()
 
     @model_validator(mode="after")
@@ -146,9 +192,17 @@ class Study(Section):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"arms: the name {repeated[0]!r} stands twice")
-        for arm in self.floors.arms if self.floors else ():
-            if arm not in names:
-                raise ValueError(f"floors.arms: no arm is called {arm!r}; there are {names}")
+        named = {
+            "floors.arms": self.floors.arms if self.floors else (),
+            "grid.learning_rate_arms": self.grid.learning_rate_arms,
+            "grid.wrong_share_arms": self.grid.wrong_share_arms,
+            "match.arms": self.match.arms if self.match else (),
+            "match.to": (self.match.to,) if self.match else (),
+        }
+        for key, arms in named.items():
+            for arm in arms:
+                if arm not in names:
+                    raise ValueError(f"{key}: no arm is called {arm!r}; there are {names}")
         return self
 
     @property

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from goniometer.errors import GoniometerError
 
 # Any change of a field is a new version: readers refuse fields that they do not know.
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class Frozen(BaseModel):
@@ -287,13 +287,37 @@ class RolloutReport(Frozen):
     ungraded: int
 
 
+class Coefficients(Frozen):
+    """Histogram of a run's per-token gradient coefficients, -d(summed loss) / d(log p_t).
+
+    The frame of arXiv 2402.03300, section 5.2: 1 for SFT, 0 for a token that is not trained,
+    below 0 for one whose probability is lowered. Bin i holds edges[i] <= c < edges[i + 1]; the
+    outermost edges are the largest magnitudes that were seen or the ends of the common grid.
+    """
+
+    first_step: int
+    last_step: int  # inclusive
+    edges: tuple[float, ...]
+    right: tuple[int, ...]  # completion tokens of right rows, by bin
+    wrong: tuple[int, ...]
+
+
 class Cell(Frozen):
-    """One training run of a study."""
+    """One training run of a study.
+
+    `arm` is the arm that it repeats (its own name for an arm itself). Of the role `grid` are the
+    runs that differ from their arm in one factor: seed, learning rate or share of wrong rows.
+    """
 
     name: str
+    arm: str
     objective: str
     options: dict[str, Any]
-    role: Literal["arm", "floor"]
+    role: Literal["arm", "floor", "grid"]
+    regime: Literal["lora", "attention", "full"] = "lora"
+    seed: int = 0  # number of the replicate, 0 for the common one
+    wrong_share: float | None = None  # asked for; None where the rows are as sampled
+    wrong_kept: float | None = None  # of the rows that it trained on
     learning_rate: float
     init_seed: int
     order_seed: int
@@ -308,6 +332,41 @@ class Cell(Frozen):
     nll_right_base: float
     nll_wrong_base: float
     ordered_pairs: float | None  # share of held-out pairs with a positive implicit reward margin
+    coefficients: tuple[Coefficients, ...] = ()  # of the first and the last steps
+    kl: Reading = Reading(undefined="not measured")  # forward KL(base || run), nats a completion
+    kl_error: float | None = None  # its standard error over prompts
+
+
+class CrossSeed(Frozen):
+    """Two arms across seeds: what their cosine would be without the noise of init and order.
+
+    Corrected for attenuation: mean cos(X_s, Y_t) / sqrt(mean cos(X_s, X_t) mean cos(Y_s, Y_t)),
+    over seeds s != t (Spearman 1904). 1 means one update but for the seed.
+    """
+
+    a: str
+    b: str
+    seeds: int
+    cosines: tuple[float, ...]  # cos(X_s, Y_t), s != t
+    repeats_a: tuple[float, ...]  # cos(X_s, X_t), s < t
+    repeats_b: tuple[float, ...]
+    corrected: Reading
+    low: float | None  # over leave-one-seed-out estimates; None with fewer than 3 seeds
+    high: float | None
+
+
+class Matched(Frozen):
+    """A run's update rescaled, untrained, to the size of another's, and what it then does."""
+
+    run: str
+    to: str
+    by: Literal["norm", "kl"]
+    factor: Reading  # what the update was multiplied with
+    norm: Reading
+    kl: Reading  # nats a completion
+    nll_right: float | None
+    nll_wrong: float | None
+    accuracy: Accuracy | None
 
 
 class Check(Frozen):
@@ -340,12 +399,14 @@ class StudyResults(Frozen):
     paired: tuple[Paired, ...]
     checks: tuple[Check, ...]
     claims: tuple[Claim, ...] = ()
+    cross_seed: tuple[CrossSeed, ...] = ()  # pairs of arms, where the grid has seeds
+    matched: tuple[Matched, ...] = ()
 
 
 class Results(Frozen):
     """The whole document, `results.json`."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     title: str
     versions: dict[str, str]
     comparison: Comparison

@@ -14,7 +14,7 @@ from torch import Tensor
 from goniometer.rollouts.data import RolloutSet
 
 Unit = Literal["tokens", "sequences", "pairs"]
-Need = Literal["behaviour", "reference"]
+Need = Literal["behaviour", "reference", "mismatched"]
 
 
 @final
@@ -38,7 +38,9 @@ class Batch:
     """Token log-probs of some examples, with what the objective asked to have beside them.
 
     `logprobs` are log pi_theta of the realised completion tokens, in nats, with gradient; where
-    `mask` is False (padding) they hold 0. `behaviour` and `reference` are constants.
+    `mask` is False (padding) they hold 0. The others are constants: `behaviour` and `reference` as
+    `logprobs`; `mismatched`, one value a prompt of the batch, is log pi_theta - log pi_ref of a
+    completion of another prompt, summed over its tokens.
     """
 
     logprobs: Float[Tensor, "example token"]
@@ -47,6 +49,7 @@ class Batch:
     pair: Int[Tensor, " example"]
     behaviour: Float[Tensor, "example token"] | None = None
     reference: Float[Tensor, "example token"] | None = None
+    mismatched: Float[Tensor, " prompt"] | None = None
 
 
 @final
@@ -60,11 +63,16 @@ class LossSum:
 
 
 class AbstractObjective(abc.ABC):
-    """What is wanted. Subclasses are final frozen dataclasses, their fields hyperparameters."""
+    """What is wanted. Subclasses are final frozen dataclasses, their fields hyperparameters.
+
+    An objective that is `on_policy` sees, at each step, completions that the network has just
+    sampled for the step's prompts, in place of the study's rollouts.
+    """
 
     name: ClassVar[str]
     unit: ClassVar[Unit]
     needs: ClassVar[frozenset[Need]] = frozenset()
+    on_policy: ClassVar[bool] = False
 
     @abc.abstractmethod
     def select(self, rollouts: RolloutSet) -> Examples:
