@@ -143,8 +143,8 @@ class World:
         cell = Cell(
             name=name, arm=name, objective=objective, options={},
             role="arm" if name in ARMS else "floor", learning_rate=rate, init_seed=0, order_seed=0,
-            state="trained", unit="tokens", steps=1, losses=(), gradient_norms=(), clipped=0, nll_right=None, nll_wrong=None,
-            nll_right_base=1, nll_wrong_base=1, ordered_pairs=None,
+            state="trained", unit="tokens", steps=1, losses=(), gradient_norms=(), clipped=0,
+            nll_right=None, nll_wrong=None, nll_right_base=1, nll_wrong_base=1, ordered_pairs=None,
         )  # fmt: skip
         return cell.model_copy(update=self.cells.get(name, {}))
 
