@@ -34,7 +34,7 @@ def by_prompt(examples: Examples, prompts: set[int]) -> Examples:
 
 def test_every_file_of_the_folder_is_in_the_table():
     folder = Path(goniometer.objectives.__file__).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "coefficients"}
     assert {kind.__module__.rpartition(".")[2] for kind in OBJECTIVES.values()} == files
     assert files == set(OBJECTIVES)
 
