@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from goniometer.config import Study, read_study
+from goniometer.config import Study
 from goniometer.errors import GoniometerError
+from goniometer.study_file import read_study
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "arithmetic.yaml"
 

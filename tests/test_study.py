@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from goniometer.config import read_study
 from goniometer.deltas import read
 from goniometer.errors import GoniometerError
 from goniometer.plan import make_plan
 from goniometer.results import Results, read_results
+from goniometer.study_file import read_study
 from tests.test_cli import SRC, goniometer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "arithmetic.yaml"

@@ -14,17 +14,18 @@ from goniometer.errors import GoniometerError
 
 if TYPE_CHECKING:
     from goniometer.compared import Compared, read_compared
-    from goniometer.config import Study, read_study
+    from goniometer.config import Study
     from goniometer.library import compare
     from goniometer.pipeline import run_study
     from goniometer.results import Results, read_results
+    from goniometer.study_file import read_study
 
 _HOMES = {
     "Compared": "goniometer.compared",
     "compare": "goniometer.library",
     "read_compared": "goniometer.compared",
     "Study": "goniometer.config",
-    "read_study": "goniometer.config",
+    "read_study": "goniometer.study_file",
     "run_study": "goniometer.pipeline",
     "Results": "goniometer.results",
     "read_results": "goniometer.results",

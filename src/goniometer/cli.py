@@ -211,8 +211,8 @@ def schema() -> None:
 
 
 def _study(study_file: Path, out: Path | None, until: str) -> None:
-    from goniometer.config import read_study
     from goniometer.console import studied
+    from goniometer.study_file import read_study
 
     settings = read_study(study_file)
     studied(settings, out or Path("runs") / settings.name, until)
