@@ -35,7 +35,7 @@ FAULTS = {
         r"arms.1.objektive: unknown key. Did you mean 'objective'\?",
     ),
     "arms: [SFT": ("arms: [SFX", "floors.arms: no arm is called 'SFX'"),
-    "name: RFT": ("name: SFT", "the name 'SFT' stands twice"),
+    "name: RIFT": ("name: SFT", "the name 'SFT' stands twice"),
     "margin: 0.02": ("margin: .nan", "evaluation.margin"),
     "arms:\n": ("arms: [\n", "line [0-9]+: not valid YAML"),
 }
@@ -60,3 +60,31 @@ def test_what_is_no_study_is_refused(tmp_path: Path):
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(GoniometerError, match="not a study; found list"):
         read_study(tmp_path / "list.yaml")
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path):
+    """The misspelt keys first; the key that one of them stands for is not missing besides."""
+    changed = EXAMPLE.read_text()
+    for right, wrong in (("steps:", "stepz:"), ("objective: dft", "objektive: dft")):
+        changed = changed.replace(right, wrong, 1)
+    changed = changed.replace("prompts: 800", "prompts: -1").replace("clip: 1.0", "clip: none")
+    path = tmp_path / "study.yaml"
+    path.write_text(changed)
+    with pytest.raises(GoniometerError) as error:
+        read_study(path)
+    keys = [str(fault).split(": ")[1] for fault in error.value.faults]
+    assert keys == ["training.stepz", "arms.3.objektive", "rollouts.prompts", "training.clip"]
+    assert str(error.value).split("\n") == [str(fault) for fault in error.value.faults]
+
+
+def test_all_names_that_are_no_arm_are_named_at_once(tmp_path: Path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        EXAMPLE.read_text().replace("arms: [SFT, RFT]", "arms: [SFX, RFT]")
+        + "\nmatch: {to: SFY, arms: [DPO]}\ngrid: {learning_rate_arms: [SFZ]}\n"
+    )
+    with pytest.raises(GoniometerError) as error:
+        read_study(path)
+    assert len(error.value.faults) == 3
+    for name in ("SFX", "SFY", "SFZ"):
+        assert f"no arm is called {name!r}" in str(error.value)

@@ -241,8 +241,9 @@ def main() -> None:
         _fail("stopped; run the same command to go on", code=130)
 
 
-def _fail(line: str, code: int = 2) -> None:
-    sys.stderr.write(f"goniometer: {line}\n")
+def _fail(lines: str, code: int = 2) -> None:
+    for line in lines.split("\n"):
+        sys.stderr.write(f"goniometer: {line}\n")
     sys.exit(code)
 
 

@@ -185,8 +185,7 @@ class Study(Section):
     def _names_agree(self) -> "Study":
         names = [arm.name for arm in self.arms]
         repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"arms: the name {repeated[0]!r} stands twice")
+        faults = [f"arms: the name {name!r} stands twice" for name in repeated]
         named = {
             "floors.arms": self.floors.arms if self.floors else (),
             "grid.learning_rate_arms": self.grid.learning_rate_arms,
@@ -194,10 +193,14 @@ class Study(Section):
             "match.arms": self.match.arms if self.match else (),
             "match.to": (self.match.to,) if self.match else (),
         }
-        for key, arms in named.items():
-            for arm in arms:
-                if arm not in names:
-                    raise ValueError(f"{key}: no arm is called {arm!r}; there are {names}")
+        faults += [
+            f"{key}: no arm is called {arm!r}; there are {names}"
+            for key, arms in named.items()
+            for arm in arms
+            if arm not in names
+        ]
+        if faults:
+            raise ValueError(*faults)  # one argument a fault: `_explain` takes them apart
         return self
 
     @property

@@ -1,4 +1,8 @@
-"""The one exception a user is meant to see: bad input, said in one line."""
+"""The one exception a user is meant to see: bad input, said in one line a fault."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import final
 
 _LONGEST = 500  # characters of each part
 
@@ -30,6 +34,55 @@ class GoniometerError(Exception):
         if fix is not None:
             line += f". {fix[0].upper()}{fix[1:]}"
         super().__init__(_printable(" ".join(line.split())))
+
+    @property
+    def faults(self) -> tuple["GoniometerError", ...]:
+        """The single faults: this one, where it is no collection."""
+        return (self,)
+
+
+@final
+class GoniometerErrors(GoniometerError):  # noqa: N818 (several errors)
+    """Several faults of one input, found at once: one line each."""
+
+    def __init__(self, faults: Iterable[GoniometerError]) -> None:
+        """Hold the single faults in the order given; a collection among them is taken apart."""
+        self._faults = tuple(single for fault in faults for single in fault.faults)
+        Exception.__init__(self, "\n".join(map(str, self._faults)))
+
+    @property
+    def faults(self) -> tuple[GoniometerError, ...]:
+        """The single faults."""
+        return self._faults
+
+
+@final
+class Faults:
+    """Collects faults, so that a user reads all of them at once and not one a run."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.found: list[GoniometerError] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep the error that the block raises, if it is one for the user, and go on after it."""
+        try:
+            yield
+        except GoniometerError as error:
+            self.found += error.faults
+
+    def raise_any(self) -> None:
+        """Raise what was collected, equal lines once; nothing where there is nothing.
+
+        Raises:
+            GoniometerError: the one fault, or GoniometerErrors with several.
+        """
+        distinct = list({str(fault): fault for fault in self.found}.values())
+        if len(distinct) == 1:
+            raise distinct[0]
+        if distinct:
+            raise GoniometerErrors(distinct)
 
 
 def _short(part: object) -> str:

@@ -1,21 +1,22 @@
 """Study files: YAML in, the checked tree out; every fault with its file and key. No torch."""
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from goniometer.config import Arm, Study
-from goniometer.errors import GoniometerError
+from goniometer.errors import Faults, GoniometerError
 
 
 def read_study(path: Path) -> Study:
     """Read and check a study file.
 
     Raises:
-        GoniometerError: no such file, not YAML, a key that is unknown (the nearest one is
-            named) or a value that cannot be; always with the file and the key.
+        GoniometerError: no such file, not YAML, or all faults at once, with the file and the key:
+            keys that are unknown (the nearest one is named), then values that cannot be.
     """
     if not path.is_file():
         raise GoniometerError("no such study file", file=path)
@@ -36,25 +37,36 @@ def read_study(path: Path) -> Study:
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
-        raise _explain(error, path) from None
+        faults = Faults()
+        faults.found += _explain(error, path)
+        faults.raise_any()
+        raise  # not reached: a ValidationError has one fault at least
 
 
-def _explain(error: ValidationError, path: Path) -> GoniometerError:
+def _explain(error: ValidationError, path: Path) -> Iterator[GoniometerError]:
     faults = error.errors()
-    # A misspelt key also leaves its right name missing: the misspelling is what to show.
-    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-    location = [str(part) for part in first["loc"]]
-    key = ".".join(location)
-    if first["type"] == "extra_forbidden":
-        known = _known_keys([part for part in first["loc"][:-1] if isinstance(part, str)])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+    misspelt = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+    meant = set()
+    for fault in misspelt:
+        *section, key = map(str, fault["loc"])
+        known = _known_keys([part for part in fault["loc"][:-1] if isinstance(part, str)])
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        meant.add((*section, *near))
         fix = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
-        return GoniometerError("unknown key", file=path, key=key, fix=fix)
-    if first["type"] == "missing":
-        return GoniometerError("missing key", file=path, key=key)
-    message = first["msg"].removeprefix("Value error, ")
-    found = None if isinstance(first["input"], dict) else repr(first["input"])
-    return GoniometerError(message, file=path, key=key or None, found=found)
+        yield GoniometerError("unknown key", file=path, key=".".join((*section, key)), fix=fix)
+    for fault in faults:
+        location = tuple(map(str, fault["loc"]))
+        # A misspelt key also leaves its right name missing: the misspelling is what to show.
+        if fault in misspelt or (fault["type"] == "missing" and location in meant):
+            continue
+        where = ".".join(location) or None
+        if fault["type"] == "missing":
+            yield GoniometerError("missing key", file=path, key=where)
+            continue
+        found = None if isinstance(fault["input"], dict) else repr(fault["input"])
+        messages = getattr(fault.get("ctx", {}).get("error"), "args", (fault["msg"],))
+        for message in messages:
+            yield GoniometerError(message, file=path, key=where, found=found)
 
 
 def _known_keys(section: list[str]) -> list[str]:
