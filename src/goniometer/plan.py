@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 from goniometer.comparison import Replicates
 from goniometer.config import Study
-from goniometer.errors import GoniometerError
+from goniometer.errors import Faults, GoniometerError
 from goniometer.objectives import AbstractObjective, build
 from goniometer.tasks import TASKS, AbstractTask
 
@@ -60,13 +60,41 @@ def make_plan(study: Study) -> Plan:
     """Check the study's tables and lay out its cells.
 
     Raises:
-        GoniometerError: an unknown task or objective, options that an objective does not have,
-            fewer prompts than a step takes.
+        GoniometerError: all faults at once: an unknown task or objective, options that an
+            objective does not have, fewer prompts than a step takes.
     """
+    faults = Faults()
+    with faults.collected():
+        _check_task(study)
+    with faults.collected():
+        _check_prompts(study)
+    arms = []
+    for number, arm in enumerate(study.arms):
+        with faults.collected():
+            arms.append(
+                CellPlan(
+                    name=arm.name,
+                    role="arm",
+                    objective_name=arm.objective,
+                    options=arm.options,
+                    objective=build(arm.objective, arm.options, f"{study.name}: arms.{number}"),
+                    learning_rate=arm.learning_rate or study.training.learning_rate,
+                    init=0,
+                    order=0,
+                )
+            )
+    faults.raise_any()
+    return Plan(study, TASKS[study.task.name](), (*arms, *_floors(study, arms)))
+
+
+def _check_task(study: Study) -> None:
     if study.task.name not in TASKS:
         raise GoniometerError(
             "unknown task", key="task.name", found=repr(study.task.name), expected=", ".join(TASKS)
         )
+
+
+def _check_prompts(study: Study) -> None:
     if study.rollouts.prompts < study.training.prompts_per_step:
         raise GoniometerError(
             "fewer prompts than one step takes",
@@ -74,20 +102,6 @@ def make_plan(study: Study) -> Plan:
             found=study.rollouts.prompts,
             expected=f"at least training.prompts_per_step = {study.training.prompts_per_step}",
         )
-    arms = [
-        CellPlan(
-            name=arm.name,
-            role="arm",
-            objective_name=arm.objective,
-            options=arm.options,
-            objective=build(arm.objective, arm.options, f"{study.name}: arms.{number}"),
-            learning_rate=arm.learning_rate or study.training.learning_rate,
-            init=0,
-            order=0,
-        )
-        for number, arm in enumerate(study.arms)
-    ]
-    return Plan(study, TASKS[study.task.name](), (*arms, *_floors(study, arms)))
 
 
 def _floors(study: Study, arms: list[CellPlan]) -> list[CellPlan]:

@@ -15,7 +15,7 @@ from dataclasses import fields, is_dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from goniometer.errors import GoniometerError
+from goniometer.errors import Faults, GoniometerError, GoniometerErrors
 from goniometer.objectives.base import (
     AbstractObjective,
     Batch,
@@ -61,27 +61,42 @@ def build(name: str, options: Mapping[str, object], where: str) -> AbstractObjec
         where: what to call the place of these options in an error, such as `study.yaml: arms.2`.
 
     Raises:
-        GoniometerError: unknown objective or option (the nearest known one is named), a value of
-            the wrong type or out of range, options that do not go together.
+        GoniometerError: all faults at once: unknown objective or options (the nearest known one
+            is named), values of the wrong type or out of range, options that do not go together.
     """
     objective = _import(name, where) if ":" in name else OBJECTIVES.get(name)
     if objective is None:
         fix = _nearest(name, list(OBJECTIVES))
         raise GoniometerError(f"unknown objective {name!r}", file=where, key="objective", fix=fix)
+    faults = Faults()
     known = [field.name for field in fields(objective) if field.init]  # type: ignore[arg-type]
     for key in options:
         if key not in known:
             fix = _nearest(key, known) if known else "it has no options"
-            raise GoniometerError("unknown option", file=where, key=f"options.{key}", fix=fix)
+            faults.found.append(
+                GoniometerError("unknown option", file=where, key=f"options.{key}", fix=fix)
+            )
+    given = {key: value for key, value in options.items() if key in known}
+    with faults.collected():
+        built = _validated(objective, given, where)
+    faults.raise_any()
+    return built
+
+
+def _validated(
+    objective: type[AbstractObjective], options: dict[str, object], where: str
+) -> AbstractObjective:
     try:
-        return TypeAdapter(objective).validate_python(dict(options))
+        return TypeAdapter(objective).validate_python(options)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise GoniometerError(
-            first["msg"],
-            file=where,
-            key=f"options.{first['loc'][0]}",
-            found=repr(first["input"]),
+        raise GoniometerErrors(
+            GoniometerError(
+                fault["msg"],
+                file=where,
+                key=f"options.{fault['loc'][0]}",
+                found=repr(fault["input"]),
+            )
+            for fault in error.errors()
         ) from None
     except GoniometerError as error:
         raise GoniometerError(str(error), file=where, key="options") from None
