@@ -2,12 +2,25 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@final
+@dataclass(frozen=True)
+class Usual:
+    """Metadata of a field: the range in which recipes lie; what lies outside is warned of."""
+
+    low: float
+    high: float
+
+
+LearningRate = Annotated[float, Field(gt=0, le=1), Usual(1e-7, 1e-2)]
 
 
 class Section(BaseModel):
@@ -30,6 +43,9 @@ class Models(Section):
 
     base: str = "embedded:base"
     teacher: str = "embedded:teacher"
+    base_config: dict[str, Any] | None = Field(
+        default=None, description="the base's config.json, for a plan where the base is not here"
+    )
 
 
 class Rollouts(Section):
@@ -63,10 +79,13 @@ class Adapter(Section):
 class Training(Section):
     """The one loop's settings, the same in every cell but for what a cell names itself."""
 
-    steps: Positive = 100
+    steps: Positive = Field(default=100, description="steps that the schedule is laid out for")
+    stop_after: Positive | None = Field(
+        default=None, description="last step made, where training ends before its schedule"
+    )
     prompts_per_step: Positive = 8
     micro_batches: Positive = Field(default=1, description="parts a step is accumulated over")
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    learning_rate: LearningRate = 3e-4
     warm_up: Share = 0.05
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Annotated[float, Field(gt=0)] = 1.0
@@ -78,6 +97,17 @@ class Training(Section):
         if self.prompts_per_step % self.micro_batches:
             raise ValueError("micro_batches must divide prompts_per_step")
         return self
+
+    @model_validator(mode="after")
+    def _stops_within_the_schedule(self) -> "Training":
+        if self.stop_after is not None and self.stop_after > self.steps:
+            raise ValueError("stop_after must not be above steps")
+        return self
+
+    @property
+    def updates(self) -> int:
+        """Steps that are made."""
+        return self.stop_after or self.steps
 
 
 Regime = Literal["lora", "attention", "full"]
@@ -93,7 +123,7 @@ class Arm(Section):
     name: str
     objective: str
     options: dict[str, Any] = {}
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: LearningRate | None = None
     regime: Regime = "lora"
 
 
@@ -104,7 +134,7 @@ class Grid(Section):
     """
 
     seeds: Positive = Field(default=1, description="runs of each arm, the arm itself among them")
-    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    learning_rates: tuple[LearningRate, ...] = Field(
         default=(), description="peaks that arms are trained at besides their own"
     )
     learning_rate_arms: tuple[str, ...] = Field(default=(), description="all arms where empty")

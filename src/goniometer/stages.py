@@ -158,7 +158,7 @@ def train_one(run: Run, cell: CellPlan, sampled: Sampled, columns: Columns) -> P
     def make(folder: Path) -> None:
         number = run.plan.cells.index(cell) + 1
         title = f"train · {cell.name} ({number} of {len(run.plan.cells)})"
-        with run.bars.task(title, study.training.steps) as advance:
+        with run.bars.task(title, study.training.updates) as advance:
             train_cell(inputs, folder, lambda step, loss: advance(1))
 
     key = {

@@ -106,7 +106,7 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
         norms.append(norm)
         logs.append(log)
         on_step(step, loss)
-    finite = len(losses) == settings.steps
+    finite = len(losses) == settings.updates
     return TrainingRecord(
         state="trained" if finite else "non-finite",
         steps=len(losses) if finite else max(len(losses) - 1, 0),
@@ -139,7 +139,7 @@ def data_order(prompts: int, settings: Training, seed: int) -> Iterator[tuple[in
 
     def draw() -> Iterator[tuple[int, ...]]:
         per_epoch = prompts // size
-        for step in range(settings.steps):
+        for step in range(settings.updates):
             epoch, place = divmod(step, per_epoch)
             if place == 0:
                 generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
