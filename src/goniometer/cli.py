@@ -1,6 +1,7 @@
 """The command line: verbs are stages. Torch is imported inside the verb, so `--help` is instant."""
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -224,6 +225,8 @@ def main() -> None:
     # Threads that spin long make two busy processes on one machine ten times slower, and threads
     # that sleep at once make one alone half as slow again.
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
+    # The default looks for cycles after every 700 new objects: an import of torch makes a million.
+    gc.set_threshold(50_000, 20, 20)
     try:
         app()
     except GoniometerError as error:
@@ -239,6 +242,9 @@ def main() -> None:
         sys.exit(70)
     except KeyboardInterrupt:
         _fail("stopped; run the same command to go on", code=130)
+    finally:
+        # Else the interpreter walks through all of torch once more before it ends.
+        gc.freeze()
 
 
 def _fail(lines: str, code: int = 2) -> None:

@@ -16,7 +16,7 @@ from goniometer.geometry.modules import of_vectors
 from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
 from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
-from goniometer.geometry.scopes import Columns, aggregate, band
+from goniometer.geometry.scopes import Columns, aggregate, bands
 from goniometer.geometry.threads import side_by_side
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
@@ -135,8 +135,7 @@ def _table(ranks: Ranks, readings: Readings, pools: Pools, seed: int) -> NullTab
         for scope, members in scopes.items():
             mine = [union.index(m) for m in members if m in union]
             shared = any(union[m] in common for m in mine)
-            bands = _bands(columns.at(mine)) if shared else {}
-            for name, value in bands.items():
+            for name, value in (_bands(columns.at(mine)) if shared else {}).items():
                 table.setdefault(scope, {}).setdefault(name, {})[kind] = value
     return table
 
@@ -200,14 +199,14 @@ def _columns(
             drawn["gap"] = 2 * (1 - drawn["cosine"])
         for name, column in values.items():
             column.append(drawn.get(name, undefined))
-    stacked = {name: torch.stack(columns, 1) for name, columns in values.items()}
     energies = [
         torch.tensor(
             [float(shares[m]) if ranks[m][side].nominal else 0.0 for m in modules]
         ).double()
         for side in (0, 1)
     ]
-    gap = stacked.pop("gap")
+    gap = torch.stack(values.pop("gap"), 1)
+    stacked = torch.stack([torch.stack(columns, 1) for columns in values.values()])
     return Columns(stacked, gap, *(energy[None] for energy in energies))
 
 
@@ -253,5 +252,5 @@ def _pool(
 
 
 def _bands(columns: Columns) -> dict[str, Band]:
-    found = {name: band(aggregate(measure, name, columns)) for name, measure in MEASURES.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    found = zip(MEASURES, bands(aggregate(MEASURES, columns)), strict=True)
+    return {name: value for name, value in found if value is not None}

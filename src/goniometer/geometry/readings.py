@@ -66,7 +66,7 @@ def read_pairs(
     energy = torch.stack([module.energy for module in modules], 1)
     scopes = _scopes([module.module for module in modules])
     a, b = pair_indices(len(deltas))
-    columns = Columns(values, gap, energy[a], energy[b])
+    columns = Columns(torch.stack([*values.values()]), gap, energy[a], energy[b])
     names = tuple(deltas)
     runs = [
         run_readings(delta, name, i, modules, scopes, found.digests[i])
@@ -191,10 +191,8 @@ def _table(columns: Columns, members: Sequence[int]) -> _Table:
         some.sum(1) / whole.sum(1)
         for some, whole in ((part.energy_a, columns.energy_a), (part.energy_b, columns.energy_b))
     ]
-    readings = {
-        name: aggregate(measure, name, part).tolist() if members else []
-        for name, measure in MEASURES.items()
-    }
+    read = aggregate(MEASURES, part).tolist() if members else [[]] * len(MEASURES)
+    readings = dict(zip(MEASURES, read, strict=True))
     return _Table(torch.minimum(*shares).nan_to_num().tolist(), readings)
 
 
