@@ -8,14 +8,11 @@ OBJECTIVES below. `tests/test_objectives_contract.py` then tries it without anot
 An objective of your own package needs no line: name it `package.module:Class` in the study.
 """
 
-import difflib
 import importlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 
-from pydantic import TypeAdapter, ValidationError
-
-from goniometer.errors import Faults, GoniometerError, GoniometerErrors
+from goniometer.errors import GoniometerError
 from goniometer.objectives.base import (
     AbstractObjective,
     Batch,
@@ -30,6 +27,7 @@ from goniometer.objectives.offline_grpo import OfflineGRPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.rift import RIFT
 from goniometer.objectives.sft import SFT
+from goniometer.options import from_options, nearest
 
 OBJECTIVES: dict[str, type[AbstractObjective]] = {
     "sft": SFT,
@@ -61,45 +59,13 @@ def build(name: str, options: Mapping[str, object], where: str) -> AbstractObjec
         where: what to call the place of these options in an error, such as `study.yaml: arms.2`.
 
     Raises:
-        GoniometerError: all faults at once: unknown objective or options (the nearest known one
-            is named), values of the wrong type or out of range, options that do not go together.
+        GoniometerError: unknown objective (the nearest known one is named); or as `from_options`.
     """
     objective = _import(name, where) if ":" in name else OBJECTIVES.get(name)
     if objective is None:
-        fix = _nearest(name, list(OBJECTIVES))
+        fix = nearest(name, list(OBJECTIVES))
         raise GoniometerError(f"unknown objective {name!r}", file=where, key="objective", fix=fix)
-    faults = Faults()
-    known = [field.name for field in fields(objective) if field.init]  # type: ignore[arg-type]
-    for key in options:
-        if key not in known:
-            fix = _nearest(key, known) if known else "it has no options"
-            faults.found.append(
-                GoniometerError("unknown option", file=where, key=f"options.{key}", fix=fix)
-            )
-    given = {key: value for key, value in options.items() if key in known}
-    with faults.collected():
-        built = _validated(objective, given, where)
-    faults.raise_any()
-    return built
-
-
-def _validated(
-    objective: type[AbstractObjective], options: dict[str, object], where: str
-) -> AbstractObjective:
-    try:
-        return TypeAdapter(objective).validate_python(options)
-    except ValidationError as error:
-        raise GoniometerErrors(
-            GoniometerError(
-                fault["msg"],
-                file=where,
-                key=f"options.{fault['loc'][0]}",
-                found=repr(fault["input"]),
-            )
-            for fault in error.errors()
-        ) from None
-    except GoniometerError as error:
-        raise GoniometerError(str(error), file=where, key="options") from None
+    return from_options(objective, options, where, "options")
 
 
 def _import(name: str, where: str) -> type[AbstractObjective]:
@@ -121,8 +87,3 @@ def _import(name: str, where: str) -> type[AbstractObjective]:
         key="objective",
         expected="a dataclass that subclasses goniometer.objectives.AbstractObjective",
     )
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
