@@ -1,13 +1,15 @@
 """Score completions: log-probs of their tokens, with gradient or many without."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from goniometer.errors import GoniometerError
 from goniometer.model.generate import by_length
+from goniometer.model.head import head_logprobs
 from goniometer.model.language_model import LanguageModel
 
 
@@ -21,9 +23,9 @@ def token_logprobs(
     """Score the realised completion tokens: log pi(y_t | x, y_<t) in nats, with gradient.
 
     Rows are padded on the right: causal attention never looks there, so no attention mask is
-    needed and positions count from 0 as in a lone row. The head runs from the last token of the
-    shortest prompt on; the softmax only over the positions that predict completion tokens, in
-    float32 or better.
+    needed and positions count from 0 as in a lone row. The head runs only over the positions that
+    predict completion tokens, a chunk of them at a time, and the softmax in float32 or better: no
+    tensor of rows by length by vocabulary lives, forward or backward.
 
     Args:
         network: a causal language model, wrapped (PEFT, DDP) or not.
@@ -48,14 +50,73 @@ def token_logprobs(
     starts = torch.tensor([len(p) for p in prompts], device=device)
     lengths = torch.tensor([len(c) for c in completions], device=device)
     mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
-    first = int(starts.min()) - 1  # the column whose logits predict the first token of any row
-    logits = network(input_ids=tokens, use_cache=False, logits_to_keep=length - first).logits
     row, offset = mask.nonzero(as_tuple=True)
     column = starts[row] + offset
+    chosen = _logprobs_at(network, tokens, row, column, temperature)
+    return chosen.new_zeros(mask.shape).masked_scatter(mask, chosen), mask
+
+
+def _logprobs_at(
+    network: nn.Module,
+    tokens: Int[Tensor, "row length"],
+    row: Int[Tensor, " position"],
+    column: Int[Tensor, " position"],
+    temperature: float,
+) -> Float[Tensor, " position"]:
+    """Log-probs of the tokens at some places of the batch.
+
+    Where the logits are a linear head's of the decoder's hidden states, the head runs over those
+    places only. Else (soft-capped or scaled logits, an adapter or a hook on the head) the logits
+    are the network's own, of all columns from the first place on.
+    """
+    found = _head_and_hidden(network, tokens)
+    if found is not None:
+        head, hidden = found
+        at = hidden[row, column - 1]
+        return head_logprobs(at, head.weight, head.bias, tokens[row, column], temperature)
+    length = tokens.shape[1]
+    first = int(column.min()) - 1 if len(column) else length - 1
+    logits = network(input_ids=tokens, use_cache=False, logits_to_keep=length - first).logits
     scores = logits[row, column - 1 - first]
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / temperature
-    chosen = -nn.functional.cross_entropy(scores, tokens[row, column], reduction="none")
-    return chosen.new_zeros(mask.shape).masked_scatter(mask, chosen), mask
+    return -nn.functional.cross_entropy(scores, tokens[row, column], reduction="none")
+
+
+def _head_and_hidden(
+    network: nn.Module, tokens: Int[Tensor, "row length"]
+) -> tuple[nn.Linear, Float[Tensor, "row length width"]] | None:
+    """Run the network for what its head is given; None where its logits are not a linear head's.
+
+    The whole network runs, whatever wraps it, with the logits of the last column alone: they show
+    whether something comes between the decoder, the head and the logits.
+    """
+    causal: Any = next(
+        (m for m in network.modules() if hasattr(type(m), "get_output_embeddings")), None
+    )
+    head = causal.get_output_embeddings() if causal is not None else None
+    if type(head) is not nn.Linear or head._forward_hooks or head._forward_pre_hooks:
+        return None
+    seen: dict[str, Tensor] = {}
+
+    def at_head(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen["given"], seen["returned"] = inputs[0], output
+
+    def at_decoder(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        seen["hidden"] = output[0]
+
+    handles = (
+        head.register_forward_hook(at_head),
+        causal.get_decoder().register_forward_hook(at_decoder),
+    )
+    try:
+        logits = network(input_ids=tokens, use_cache=False, logits_to_keep=1).logits
+    finally:
+        for handle in handles:
+            handle.remove()
+    hidden = seen["hidden"]
+    if torch.equal(seen["given"], hidden[:, -1:]) and torch.equal(seen["returned"], logits):
+        return head, hidden
+    return None
 
 
 def completion_logprobs(
