@@ -30,21 +30,54 @@ class Section(BaseModel):
 
 
 class Task(Section):
-    """What is asked, by the name in the TASKS table."""
+    """What is asked: a name in the TASKS table; further keys are options of that task."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str = "arithmetic"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the task itself is to check: its own fields."""
+        return dict(self.model_extra or {})
+
+
+class WarmUp(Section):
+    """A stage before all others that makes the study's base.
+
+    SFT of an attention-only LoRA on solutions written out by the task (its `pretrain` split, which
+    nothing else uses), merged into the weights.
+    """
+
+    steps: Positive = 40
+    prompts: Positive = Field(default=320, description="problems, with one solution each")
+    prompts_per_step: Positive = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    rank: Positive = 16
+
+    @model_validator(mode="after")
+    def _whole_step(self) -> "WarmUp":
+        if self.prompts < self.prompts_per_step:
+            raise ValueError("prompts must be at least prompts_per_step")
+        return self
 
 
 class Models(Section):
     """The model that is fine-tuned and the one that writes the rollouts.
 
-    `embedded:base` and `embedded:teacher` ship with goniometer; anything else is a local folder.
+    `embedded:base` and `embedded:teacher` ship with goniometer; `package:NAME` is the GGUF file in
+    an installed package; OWNER/NAME@REVISION is a repository of the Hub; anything else is a local
+    folder. The teacher `base` is the base itself, warmed up where the study says so.
     """
 
     base: str = "embedded:base"
     teacher: str = "embedded:teacher"
-    base_config: dict[str, Any] | None = Field(
-        default=None, description="the base's config.json, for a plan where the base is not here"
+    warm_up: WarmUp | None = None
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto is cuda where there is one"
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the weights that stand still"
     )
 
 
