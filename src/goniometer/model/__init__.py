@@ -7,6 +7,7 @@ from goniometer.model.generate import Generation, generate
 from goniometer.model.language_model import EMBEDDED, LanguageModel, load
 from goniometer.model.perturb import perturbed
 from goniometer.model.score import completion_logprobs, token_logprobs
+from goniometer.model.skeleton import network_of, skeleton
 
 __all__ = [
     "EMBEDDED",
@@ -15,6 +16,8 @@ __all__ = [
     "completion_logprobs",
     "generate",
     "load",
+    "network_of",
     "perturbed",
+    "skeleton",
     "token_logprobs",
 ]

@@ -17,6 +17,7 @@ from transformers.utils import logging
 from goniometer.errors import GoniometerError
 
 EMBEDDED = ("base", "teacher")
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 @final
@@ -99,17 +100,12 @@ def load(
         GoniometerError: no such model or folder, no config.json, no safetensors, weights that
             are missing or do not fit, no end token, or what else transformers cannot load.
     """
-    folder = _folder(reference)
-    local = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with _no_progress_bars():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
-            )
-    except Exception as error:  # whatever transformers finds wrong with somebody's folder
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise GoniometerError(f"cannot be loaded: {reason}", file=folder) from error
+    folder = folder_of(reference)
+    tokenizer = load_tokenizer(folder)
+    with refused(folder), _no_progress_bars():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
+        )
     network, info = loaded
     if info["missing_keys"]:
         # transformers would draw them at random and go on.
@@ -119,7 +115,22 @@ def load(
     return LanguageModel(network.to(device).eval(), tokenizer, reference)
 
 
-def _folder(reference: str) -> Path:
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of a model's folder.
+
+    Raises:
+        GoniometerError: what transformers cannot load.
+    """
+    with refused(folder):
+        return AutoTokenizer.from_pretrained(folder, **LOCAL)
+
+
+def folder_of(reference: str) -> Path:
+    """Find the folder of a model that ships with goniometer or lies on this machine.
+
+    Raises:
+        GoniometerError: no such model or folder, no config.json, no safetensors in it.
+    """
     kind, _, name = reference.partition(":")
     if kind == "embedded" and name not in EMBEDDED:
         known = " or ".join(f"embedded:{name}" for name in EMBEDDED)
@@ -139,6 +150,16 @@ def _folder(reference: str) -> Path:
             "no safetensors weights", file=folder, fix="convert them: a pickle is not opened"
         )
     return folder
+
+
+@contextmanager
+def refused(where: object) -> Iterator[None]:
+    """Say in one line what transformers finds wrong with somebody's model."""
+    try:
+        yield
+    except Exception as error:  # of whatever type
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise GoniometerError(f"cannot be loaded: {reason}", file=where) from error
 
 
 @contextmanager
