@@ -79,6 +79,9 @@ class Models(Section):
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the weights that stand still"
     )
+    base_config: dict[str, Any] | None = Field(
+        default=None, description="the base's config.json, for a plan where the base is not here"
+    )
 
 
 class Rollouts(Section):
