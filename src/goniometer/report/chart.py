@@ -55,13 +55,6 @@ def spec(
     return {**found, "config": CONFIG}
 
 
-def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
-    """Each Vega-Lite specification as Vega."""
-    import vl_convert
-
-    return {name: vl_convert.vegalite_to_vega(base) for name, base in bases.items()}
-
-
 def filled(vega: Spec, chart: Chart, width: int) -> Spec:
     """The Vega specification of one chart at a fixed width and in light colours, for a figure."""
     whole = copy.deepcopy(vega) | {"height": chart.height, "padding": chart.padding}

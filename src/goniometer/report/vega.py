@@ -1,49 +1,46 @@
-"""The script that draws: Vega with vega-embed, as one text to stand in the page."""
+"""What draws: Vega with vega-embed as one script, and Vega-Lite specifications compiled to Vega.
 
-import os
-import tempfile
+Both come from vl-convert, whose engine takes half a second to start: they are kept.
+"""
+
+import hashlib
+import json
 from importlib.metadata import version
-from pathlib import Path
+
+from goniometer.report.kept import kept
+from goniometer.report.theme import Spec
 
 # The bundles of vl-convert up to 1.9 export null as `vega` and `vegaLite`; vegaEmbed is sound.
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 def script() -> str:
-    """The bundle of the installed vl-convert, kept in the user's cache: it takes a second to make.
+    """The bundle of the installed vl-convert, as one text to stand in the page."""
 
-    A cache that cannot be read or written is done without.
-    """
-    import vl_convert
+    def make() -> str:
+        import vl_convert
 
-    kept = _place(version("vl-convert-python"))
-    try:
-        if kept is not None and kept.is_file():
-            return kept.read_text(encoding="utf-8")
-    except OSError:
-        kept = None
-    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-    if kept is not None:
-        _keep(bundle, kept)
-    return bundle
+        bundle: str = vl_convert.javascript_bundle(_SNIPPET)
+        return bundle
+
+    return kept(f"vega-embed-{_version()}.js", make)
 
 
-def _place(made_by: str) -> Path | None:
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # no home
-        return None
-    return home / "goniometer" / f"vega-embed-{made_by}.js"
+def compiled(bases: dict[str, Spec]) -> dict[str, Spec]:
+    """Each Vega-Lite specification as Vega."""
+    texts = {name: json.dumps(base, sort_keys=True) for name, base in bases.items()}
+    # The order in which a specification names its parts is no part of it.
+    key = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()[:16]
+
+    def make() -> str:
+        import vl_convert
+
+        made = {name: vl_convert.vegalite_to_vega(base) for name, base in bases.items()}
+        return json.dumps(made)
+
+    found: dict[str, Spec] = json.loads(kept(f"vega-{_version()}-{key}.json", make))
+    return found
 
 
-def _keep(bundle: str, place: Path) -> None:
-    """Write aside and rename, so that no other process reads half a script."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=place.parent, delete=False, encoding="utf-8"
-        ) as partial:
-            partial.write(bundle)
-        Path(partial.name).replace(place)
-    except OSError:
-        return
+def _version() -> str:
+    return version("vl-convert-python")
