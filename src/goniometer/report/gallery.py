@@ -12,10 +12,11 @@ from goniometer.report import (
     charts_whole,
     panels,
 )
-from goniometer.report.chart import Chart, compiled, unchecked
+from goniometer.report.chart import Chart, unchecked
 from goniometer.report.index import Index
 from goniometer.report.panels import Grid
 from goniometer.report.theme import Spec
+from goniometer.report.vega import compiled
 from goniometer.results import Paired
 
 VERDICTS = (
