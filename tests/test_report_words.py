@@ -16,6 +16,7 @@ SAYS = {
     "identical": "same",
     "zero delta": "not comparable",
     "a repeat: the floor is made of it": "other",
+    "a repeat: another seed of one arm": "other",
     "steps of one run": "other",
     "not comparable": "not comparable",
     "same update": "same",

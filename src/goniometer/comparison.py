@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import combinations
 from os.path import exists  # which never raises
@@ -28,7 +28,7 @@ from goniometer.results import (
     Results,
     to_json,
 )
-from goniometer.statistics import REPEAT, STEPS, sameness, seed_floor
+from goniometer.statistics import ANOTHER_SEED, REPEAT, STEPS, sameness, seed_floor
 from goniometer.store import write_folder
 from goniometer.tidy import write_tables
 
@@ -108,12 +108,25 @@ def _read_located(run: str, read_one: Callable[[Path], Delta]) -> Delta:
 @final
 @dataclass(frozen=True)
 class Replicates:
-    """What a study knows of its runs' seeds: groups that repeat one arm, and each run's init."""
+    """What a study knows of its runs' seeds: groups that repeat one arm, and each run's seeds.
+
+    Runs of one recipe differ in nothing but seeds. Seeds of the grid are numbered from 1.
+    """
 
     same_init: tuple[tuple[str, ...], ...]  # by arm: one init, other data orders
     other_init: tuple[tuple[str, ...], ...]  # by arm: one data order, other inits
     init_of: Mapping[str, int]
     order_of: Mapping[str, int]
+    recipe_of: Mapping[str, str] = field(default_factory=dict)
+    seed_of: Mapping[str, int] = field(default_factory=dict)
+
+    def repeat(self, a: str, b: str) -> bool:
+        """Whether two runs differ in nothing but seeds."""
+        return self.recipe_of.get(a, a) == self.recipe_of.get(b, b)
+
+    def of_the_grid(self, *runs: str) -> bool:
+        """Whether one of the runs has a seed of the grid."""
+        return any(self.seed_of.get(run, 0) for run in runs)
 
 
 def compare_deltas(  # noqa: PLR0913 (an option each)
@@ -199,11 +212,15 @@ def _verdict(
         return sameness(readings["cosine"], pair.state, None, bands)
     if any({pair.a, pair.b} <= set(floor.runs) for floor in floors) and pair.state == "comparable":
         return REPEAT
+    if replicates.repeat(pair.a, pair.b) and pair.state == "comparable":
+        return ANOTHER_SEED
     same_init = replicates.init_of[pair.a] == replicates.init_of[pair.b]
     same_order = replicates.order_of[pair.a] == replicates.order_of[pair.b]
     if not same_init:
         bands.pop("shared_A0", None)
-    if not same_init and not same_order:
+    # Floors are of the common seeds; arms of another one share its order, and so its noise.
+    elsewhere = replicates.of_the_grid(pair.a, pair.b)
+    if elsewhere or (not same_init and not same_order):
         return sameness(readings["cosine"], pair.state, None, bands)
     floor = _strictest(floors, "same init, other order" if same_init else "other init, same order")
     cosine = readings["cosine"]

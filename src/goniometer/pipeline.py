@@ -159,7 +159,7 @@ def cell_results(
     diverged = not finite or run.nll_wrong > base.nll_wrong + DIVERGED
     return Cell(
         name=cell.name,
-        arm=cell.repeats or cell.name,
+        arm=cell.arm,
         objective=cell.objective_name,
         options=dict(cell.options),
         role=cell.role,

@@ -1,71 +1,68 @@
 """From a study to its cells: everything that can be wrong is found here, before any work."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import final
 
+from goniometer import tasks
+from goniometer.cells import CellPlan, floor_cells, grid_cells
 from goniometer.comparison import Replicates
 from goniometer.config import Study
 from goniometer.errors import Faults, GoniometerError
-from goniometer.objectives import AbstractObjective, build
-from goniometer.tasks import TASKS, AbstractTask
-
-
-@final
-@dataclass(frozen=True)
-class CellPlan:
-    """One training run to be made: an objective, and what tells it from the other runs."""
-
-    name: str
-    role: Literal["arm", "floor"]
-    objective_name: str
-    options: Mapping[str, Any]
-    objective: AbstractObjective
-    learning_rate: float
-    init: int  # number of the initialisation, 0 for the common one
-    order: int  # number of the data order, 0 for the common one
-    repeats: str | None = None  # the arm that a floor's run repeats
+from goniometer.objectives import build
+from goniometer.tasks import AbstractTask
 
 
 @final
 @dataclass(frozen=True)
 class Plan:
-    """A checked study: its task and its cells, arms first."""
+    """A checked study: its task and its cells (arms, floors, grid), and what was left out."""
 
     study: Study
     task: AbstractTask
     cells: tuple[CellPlan, ...]
+    notes: tuple[str, ...] = ()
 
     @property
-    def replicates(self) -> Replicates | None:
-        """Which cells repeat an arm in one seed only."""
+    def replicates(self) -> Replicates:
+        """Which cells repeat an arm, in one seed (for the floors) or in both."""
         floors = self.study.floors
-        if floors is None:
-            return None
 
         def repeats(arm: str, *, same_init: bool) -> tuple[str, ...]:
-            mine = [cell for cell in self.cells if arm in (cell.name, cell.repeats)]
+            mine = [cell for cell in self.cells if cell.arm == arm and cell.role != "grid"]
             return tuple(c.name for c in mine if (c.init if same_init else c.order) == 0)
 
         return Replicates(
-            same_init=tuple(repeats(arm, same_init=True) for arm in floors.arms),
-            other_init=(repeats(floors.arms[0], same_init=False),),
+            same_init=tuple(repeats(arm, same_init=True) for arm in floors.arms) if floors else (),
+            other_init=(repeats(floors.arms[0], same_init=False),) if floors else (),
             init_of={cell.name: cell.init for cell in self.cells},
             order_of={cell.name: cell.order for cell in self.cells},
+            recipe_of={cell.name: self.recipe(cell) for cell in self.cells},
+            seed_of={cell.name: cell.seed for cell in self.cells},
         )
+
+    def recipe(self, cell: CellPlan) -> str:
+        """Name what a cell shares with its repeats: its arm, unless another factor was moved."""
+        arm = next(one for one in self.cells if one.name == cell.arm)
+        moved = (cell.learning_rate, cell.wrong_share) != (arm.learning_rate, arm.wrong_share)
+        return cell.name if moved else cell.arm
+
+    def seeds(self, arm: str) -> tuple[str, ...]:
+        """Names of an arm's runs by seed of the grid, the arm itself first."""
+        mine = [c for c in self.cells if c.arm == arm and self.recipe(c) == arm]
+        return tuple(c.name for c in mine if c.role != "floor")
 
 
 def make_plan(study: Study) -> Plan:
     """Check the study's tables and lay out its cells.
 
     Raises:
-        GoniometerError: all faults at once: an unknown task or objective, options that an
-            objective does not have, fewer prompts than a step takes.
+        GoniometerError: all faults at once: an unknown task or objective, options that it does
+            not have, files of a task that cannot be read, fewer prompts than a step takes.
     """
     faults = Faults()
     with faults.collected():
-        _check_task(study)
+        task = tasks.build(study.task.name, study.task.options, study.name)
     with faults.collected():
         _check_prompts(study)
     arms = []
@@ -74,24 +71,22 @@ def make_plan(study: Study) -> Plan:
             arms.append(
                 CellPlan(
                     name=arm.name,
+                    arm=arm.name,
                     role="arm",
                     objective_name=arm.objective,
                     options=arm.options,
                     objective=build(arm.objective, arm.options, f"{study.name}: arms.{number}"),
                     learning_rate=arm.learning_rate or study.training.learning_rate,
-                    init=0,
-                    order=0,
+                    regime=arm.regime,
                 )
             )
     faults.raise_any()
-    return Plan(study, TASKS[study.task.name](), (*arms, *_floors(study, arms)))
-
-
-def _check_task(study: Study) -> None:
-    if study.task.name not in TASKS:
-        raise GoniometerError(
-            "unknown task", key="task.name", found=repr(study.task.name), expected=", ".join(TASKS)
-        )
+    floors = floor_cells(study.floors, arms)
+    with faults.collected():
+        grid, notes = grid_cells(study.grid, arms, (*arms, *floors))
+        _require_unique(cells := (*arms, *floors, *grid))
+    faults.raise_any()
+    return Plan(study, task, cells, tuple(notes))
 
 
 def _check_prompts(study: Study) -> None:
@@ -104,27 +99,12 @@ def _check_prompts(study: Study) -> None:
         )
 
 
-def _floors(study: Study, arms: list[CellPlan]) -> list[CellPlan]:
-    if study.floors is None:
-        return []
-    floors = []
-    for number, name in enumerate(study.floors.arms):
-        arm = next(arm for arm in arms if arm.name == name)
-        floors += [
-            dataclasses.replace(
-                arm, name=f"{name} order {order + 1}", role="floor", order=order, repeats=name
-            )
-            for order in range(1, study.floors.orders)
-        ]
-        floors += [
-            dataclasses.replace(
-                arm, name=f"{name} init {init + 1}", role="floor", init=init, repeats=name
-            )
-            for init in range(1, study.floors.inits if number == 0 else 1)
-        ]
-    for floor in floors:
-        if any(floor.name == arm.name for arm in arms):
-            raise GoniometerError(
-                "an arm has the name of a floor", key="arms", found=repr(floor.name)
-            )
-    return floors
+def _require_unique(cells: Sequence[CellPlan]) -> None:
+    names = [cell.name for cell in cells]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise GoniometerError(
+            "an arm has the name of another run that is planned",
+            key="arms",
+            found=repr(name),
+            fix="call the arm otherwise",
+        )

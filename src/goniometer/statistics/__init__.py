@@ -13,6 +13,7 @@ equivalence, both at LEVEL. Not significant is never read as equivalent.
 from goniometer.statistics.compare import LEVEL, compare_all, holm, paired
 from goniometer.statistics.counts import Counts, mcnemar_exact, mcnemar_mid_p
 from goniometer.statistics.floor import (
+    ANOTHER_SEED,
     REPEAT,
     SAMENESS,
     STEPS,
@@ -25,6 +26,7 @@ from goniometer.statistics.proportion import accuracy, wilson_interval
 from goniometer.statistics.tango import equivalence_p, smallest_margin, tango_interval
 
 __all__ = [
+    "ANOTHER_SEED",
     "LEVEL",
     "REPEAT",
     "SAMENESS",

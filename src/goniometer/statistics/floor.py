@@ -25,6 +25,7 @@ from goniometer.results import Band, Floor, NullKind, Reading
 MINIMUM_RUNS = 3
 PROVISIONAL = " (provisional: fewer than 3 replicates)"
 REPEAT = "a repeat: the floor is made of it"
+ANOTHER_SEED = "a repeat: another seed of one arm"
 STEPS = "steps of one run"
 
 # Every verdict that `sameness` gives, and when.
@@ -32,6 +33,7 @@ SAMENESS: dict[str, str] = {
     "identical": "the same numbers, to rounding",
     "zero delta": "one of the two changed nothing",
     REPEAT: "two runs of one arm that differ in one seed",
+    ANOTHER_SEED: "two runs of one arm that differ in init and data order",
     STEPS: "two checkpoints of one run: not judged",
     "not comparable": "no module in common, or no cosine",
     "same update": "cosine not below the floor of another data order, and above the nulls",
