@@ -34,6 +34,12 @@ def make_table(rollouts: RolloutSet, seed: int) -> list[list[float]]:
     return [[-rng.expovariate(1.5) for _ in row.completion_tokens] for row in rollouts.rows]
 
 
+def make_near(table: list[list[float]], seed: int) -> list[list[float]]:
+    """Log-probs that differ from the given ones by less than any clip."""
+    rng = random.Random(seed)
+    return [[logp + rng.uniform(-0.1, 0.1) for logp in row] for row in table]
+
+
 def make_batch(
     objective: AbstractObjective,
     rollouts: RolloutSet,
@@ -42,10 +48,16 @@ def make_batch(
     width: int = 10,
     filler: float = 0.0,
 ) -> Batch:
-    """All (or the given) examples as one float64 batch; `filler` is what stands in the padding."""
+    """All (or the given) examples as one float64 batch; `filler` is what stands in the padding.
+
+    Every prompt has the same mismatched log-ratio, so that no part of the batch differs in it.
+    """
     examples = examples or objective.select(rollouts)
     tables = {"logprobs": make_table(rollouts, seed=1)}
-    tables |= {need: make_table(rollouts, seed=2) for need in objective.needs}
+    if "reference" in objective.needs:
+        tables["reference"] = make_table(rollouts, seed=2)
+    if "behaviour" in objective.needs:
+        tables["behaviour"] = make_near(tables["logprobs"], seed=3)
     shape = (len(examples.row), width)
     columns = {name: torch.full(shape, filler, dtype=torch.float64) for name in tables}
     mask = torch.zeros(shape, dtype=torch.bool)
@@ -55,6 +67,9 @@ def make_batch(
         for name, table in tables.items():
             columns[name][position, :length] = torch.tensor(table[row], dtype=torch.float64)
     columns["logprobs"].requires_grad_()
+    if "mismatched" in objective.needs:
+        prompts = {rollouts.rows[row].problem_id for row in examples.row.tolist()}
+        columns["mismatched"] = torch.full((len(prompts),), 0.3, dtype=torch.float64)
     return Batch(mask=mask, coefficient=examples.coefficient, pair=examples.pair, **columns)
 
 

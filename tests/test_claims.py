@@ -184,7 +184,7 @@ def test_the_made_up_study_speaks_of_measures_and_objectives_that_exist():
     comparison = World().results().comparison
     assert set(comparison.pairs[0].scopes["union"].readings) <= set(MEASURES)
     assert set(comparison.runs[0].scopes["all"]) <= set(SPECTRA)
-    assert {objective for objective, _ in ARMS.values()} == set(OBJECTIVES)
+    assert {objective for objective, _ in ARMS.values()} <= set(OBJECTIVES)
 
 
 def test_without_a_study_nothing_is_measured_and_the_reason_is_given():

@@ -348,7 +348,7 @@ def test_pairs_are_distinct_complete_and_evenly_spread(a, b):
         ("dpo", {"beta": float("nan")}, r"options.beta: .*found nan"),
         ("dpo", {"pairs_per_prompt": 0}, r"options.pairs_per_prompt: .*greater than 0; found 0"),
         ("sft", {"rows": "wrong"}, r"options.rows: Input should be 'all' or 'correct'"),
-        ("rft", {"rows": "all"}, r"options.rows: unknown option. It has no options"),
+        ("dft", {"rows": "all"}, r"options.rows: unknown option. It has no options"),
         ("rift", {"variant": "paper_weighted"}, r"lam: paper_weighted needs lambda"),
         ("rift", {"lam": 0.5}, r"lam: the original variant has no lambda; found 0.5"),
         ("rift", {"variant": "paper_weighted", "lam": 1.5}, r"options.lam: .*less than or equal"),

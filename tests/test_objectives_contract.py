@@ -12,12 +12,28 @@ from goniometer.objectives import OBJECTIVES, AbstractObjective, Examples, Need,
 from tests.rollouts_factory import GROUPS, gradient, make_batch, make_rollouts
 
 ROLLOUTS = make_rollouts(GROUPS)
+SHARED = {"__init__", "base", "coefficients", "policy_gradient"}  # files that hold no objective
 PROMPT_OF = [int(row.problem_id[1:]) for row in ROLLOUTS.rows]
 
 
-@pytest.fixture(params=OBJECTIVES)
+# Every objective as it is by default, and the variants that differ in more than a number.
+VARIANTS = {
+    "rift-length": ("rift", {"level": "length_normalised"}),
+    "rift-sequence": ("rift", {"level": "sequence"}),
+    "dpo-length": ("dpo", {"length_normalised": True}),
+    "ipo-length": ("ipo", {"length_normalised": True}),
+    "grpo-probability": (  # no token is let go and nothing but the advantage pulls
+        "offline_grpo",
+        {"variant": "probability_weighted", "clip": 0.9999, "kl": 0.0},
+    ),
+    "grpo-ratio": ("offline_grpo", {"variant": "ratio_clipped"}),
+}
+
+
+@pytest.fixture(params=[*OBJECTIVES, *VARIANTS])
 def objective(request) -> AbstractObjective:
-    return build(request.param, {}, "test")
+    name, options = VARIANTS.get(request.param, (request.param, {}))
+    return build(name, options, "test")
 
 
 def pick(examples: Examples, positions: list[int]) -> Examples:
@@ -34,7 +50,7 @@ def by_prompt(examples: Examples, prompts: set[int]) -> Examples:
 
 def test_every_file_of_the_folder_is_in_the_table():
     folder = Path(goniometer.objectives.__file__).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "coefficients"}
+    files = {path.stem for path in folder.glob("*.py")} - SHARED
     assert {kind.__module__.rpartition(".")[2] for kind in OBJECTIVES.values()} == files
     assert files == set(OBJECTIVES)
 
@@ -43,8 +59,8 @@ def test_every_file_of_the_folder_is_in_the_table():
 def test_declares_itself(name):
     kind = OBJECTIVES[name]
     assert kind.name == name
-    assert kind.unit in get_args(Unit)
-    assert kind.needs <= set(get_args(Need))
+    assert kind().unit in get_args(Unit)
+    assert kind().needs <= set(get_args(Need))
     assert kind.__final__
     assert build(name, {}, "test") == kind()
     if dataclasses.fields(kind):

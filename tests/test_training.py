@@ -28,6 +28,8 @@ from tests.tiny_model import PAD, tiny_network, tiny_tokenizer
 ADAPTER = Adapter(rank=2, alpha=4, target_modules=("q_proj", "v_proj", "o_proj"))
 SETTINGS = Training(steps=6, prompts_per_step=8, weight_decay=0.01, clip=0.5)
 ROLLOUTS = make_rollouts([*GROUPS, *GROUPS])  # 16 prompts: two steps are an epoch
+# Objectives whose loss of a prompt does not depend on the others of its micro-batch.
+FROM_COLUMNS = [name for name in OBJECTIVES if "mismatched" not in OBJECTIVES[name]().needs]
 
 
 def make_network(dtype=torch.float64):
@@ -235,7 +237,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 
 def test_all_arms_see_the_same_prompts_in_the_same_order():
-    records = {name: run(build(name, {}, "test"))[0] for name in OBJECTIVES}
+    records = {name: run(build(name, {}, "test"))[0] for name in FROM_COLUMNS}
     whole = records["sft"].metrics
     for name in ("dft", "rift", "offline_grpo"):
         assert records[name].metrics["tokens_right"] == whole["tokens_right"]
@@ -249,7 +251,7 @@ def test_all_arms_see_the_same_prompts_in_the_same_order():
 # The step.
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FROM_COLUMNS)
 def test_accumulation_eight_by_one_equals_one_by_eight(name):
     objective = build(name, {}, "test")
     one, a = run(objective, micro_batches=1)
@@ -332,7 +334,7 @@ def test_dpo_starts_at_log_two_and_learns_the_order_of_its_pairs():
 # What must give the same bits.
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FROM_COLUMNS)
 def test_the_same_inputs_give_the_same_bits(name):
     objective = build(name, {}, "test")
     (one, a), (two, b) = (run(objective, dtype=torch.float32, steps=3) for _ in range(2))

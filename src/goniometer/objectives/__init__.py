@@ -23,10 +23,14 @@ from goniometer.objectives.base import (
 )
 from goniometer.objectives.dft import DFT
 from goniometer.objectives.dpo import DPO
+from goniometer.objectives.ipo import IPO
+from goniometer.objectives.kto import KTO
 from goniometer.objectives.offline_grpo import OfflineGRPO
+from goniometer.objectives.online_grpo import OnlineGRPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.rift import RIFT
 from goniometer.objectives.sft import SFT
+from goniometer.objectives.simpo import SimPO
 from goniometer.options import from_options, nearest
 
 OBJECTIVES: dict[str, type[AbstractObjective]] = {
@@ -36,6 +40,10 @@ OBJECTIVES: dict[str, type[AbstractObjective]] = {
     "dft": DFT,
     "offline_grpo": OfflineGRPO,
     "dpo": DPO,
+    "ipo": IPO,
+    "simpo": SimPO,
+    "kto": KTO,
+    "online_grpo": OnlineGRPO,
 }
 
 __all__ = [

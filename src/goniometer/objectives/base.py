@@ -66,13 +66,25 @@ class AbstractObjective(abc.ABC):
     """What is wanted. Subclasses are final frozen dataclasses, their fields hyperparameters.
 
     An objective that is `on_policy` sees, at each step, completions that the network has just
-    sampled for the step's prompts, in place of the study's rollouts.
+    sampled for the step's prompts, in place of the study's rollouts; its `behaviour` log-probs are
+    those of the sampling.
+
+    `unit` and `needs` are read off an instance, as they may depend on its options; where they do
+    not, the subclass writes them as a ClassVar.
     """
 
     name: ClassVar[str]
-    unit: ClassVar[Unit]
-    needs: ClassVar[frozenset[Need]] = frozenset()
     on_policy: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def unit(self) -> Unit:
+        """What the loop divides the summed loss by the number of."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must stand beside the log-probs in a batch."""
+        return frozenset()
 
     @abc.abstractmethod
     def select(self, rollouts: RolloutSet) -> Examples:

@@ -3,8 +3,11 @@
     L = - sum_pairs log sigmoid(beta (h(chosen) - h(rejected))),
     h(y) = log pi(y|x) - log pi_ref(y|x), summed over the tokens of y
 
-Source: arXiv 2305.18290, eq. 7; TRL's `loss_type="sigmoid"` averages the same terms over pairs
-(`sigmoid_norm` is another thing: it divides by length).
+Source: arXiv 2305.18290, eq. 7; TRL's `loss_type="sigmoid"` averages the same terms over pairs.
+With `length_normalised` h is the mean over the tokens of y, which is TRL's `sigmoid_norm`: a beta
+for it is larger by about the length of a text.
+
+The pairing of rows, and the scores of a batch's pairs, stand here too: IPO and SimPO share them.
 """
 
 from dataclasses import dataclass
@@ -12,10 +15,13 @@ from math import gcd
 from typing import Annotated, ClassVar, final
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Need, Unit
+from goniometer.objectives.sft import over_tokens
 from goniometer.rollouts.data import RolloutSet
 
 
@@ -33,6 +39,7 @@ class DPO(AbstractObjective):
     Attributes:
         beta: strength of the pull towards the reference.
         pairs_per_prompt: at most so many of a prompt's (correct, wrong) pairs.
+        length_normalised: take h as the mean over tokens instead of their sum.
     """
 
     name: ClassVar[str] = "dpo"
@@ -40,21 +47,11 @@ class DPO(AbstractObjective):
     needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
     beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     pairs_per_prompt: Annotated[int, Field(gt=0)] = 2
+    length_normalised: bool = False
 
     def select(self, rollouts: RolloutSet) -> Examples:
         """Pair each prompt's right and wrong rows: chosen (+1), then rejected (-1)."""
-        rows: list[int] = []
-        for _, indices in rollouts.groups():
-            right = [i for i in indices if rollouts.rows[i].correct]
-            wrong = [i for i in indices if rollouts.rows[i].wrong]
-            for pair in spread_pairs(right, wrong)[: self.pairs_per_prompt]:
-                rows.extend(pair)
-        pairs = len(rows) // 2
-        return Examples(
-            row=torch.tensor(rows, dtype=torch.int64),
-            coefficient=torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(pairs),
-            pair=torch.arange(pairs).repeat_interleave(2),
-        )
+        return paired_rows(rollouts, self.pairs_per_prompt)
 
     def loss(self, batch: Batch) -> LossSum:
         """Sum over pairs; logs how many are ordered rightly and the implicit rewards, summed.
@@ -62,13 +59,8 @@ class DPO(AbstractObjective):
         Raises:
             ValueError: the batch lacks the reference log-probs.
         """
-        if batch.reference is None:
-            raise ValueError("DPO needs the reference log-probs of its batch")
-        ratio = (batch.logprobs - batch.reference).masked_fill(~batch.mask, 0.0).sum(1)
-        is_chosen = batch.coefficient > 0
-        chosen, rejected = (
-            self.beta * ratio[side][batch.pair[side].argsort()] for side in (is_chosen, ~is_chosen)
-        )
+        ratios = reference_ratios(batch, length_normalised=self.length_normalised)
+        chosen, rejected = by_pair(batch, self.beta * ratios)
         margin = chosen - rejected
         metrics = {
             "ordered_pairs": float((margin > 0).sum()),
@@ -76,6 +68,22 @@ class DPO(AbstractObjective):
             "reward_rejected": float(rejected.detach().sum()),
         }
         return LossSum(-logsigmoid(margin).sum(), len(margin), metrics)
+
+
+def paired_rows(rollouts: RolloutSet, pairs_per_prompt: int) -> Examples:
+    """Pair each prompt's right and wrong rows: chosen (+1), then rejected (-1)."""
+    rows: list[int] = []
+    for _, indices in rollouts.groups():
+        right = [i for i in indices if rollouts.rows[i].correct]
+        wrong = [i for i in indices if rollouts.rows[i].wrong]
+        for pair in spread_pairs(right, wrong)[:pairs_per_prompt]:
+            rows.extend(pair)
+    pairs = len(rows) // 2
+    return Examples(
+        row=torch.tensor(rows, dtype=torch.int64),
+        coefficient=torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(pairs),
+        pair=torch.arange(pairs).repeat_interleave(2),
+    )
 
 
 def spread_pairs(right: list[int], wrong: list[int]) -> list[tuple[int, int]]:
@@ -89,3 +97,26 @@ def spread_pairs(right: list[int], wrong: list[int]) -> list[tuple[int, int]]:
         return []
     period = a * b // gcd(a, b)
     return [(right[j % a], wrong[(j + j // period) % b]) for j in range(a * b)]
+
+
+def reference_ratios(batch: Batch, *, length_normalised: bool = False) -> Float[Tensor, " example"]:
+    """Return log pi(y|x) - log pi_ref(y|x) of each example, in nats, or that per token.
+
+    Raises:
+        ValueError: the batch lacks the reference log-probs.
+    """
+    if batch.reference is None:
+        raise ValueError("the objective needs the reference log-probs of its batch")
+    difference = batch.logprobs - batch.reference
+    return over_tokens(batch, difference, length_normalised=length_normalised)
+
+
+def by_pair(
+    batch: Batch, scores: Float[Tensor, " example"]
+) -> tuple[Float[Tensor, " pair"], Float[Tensor, " pair"]]:
+    """Return the scores of the chosen and of the rejected rows, both in the order of the pairs."""
+    is_chosen = batch.coefficient > 0
+    chosen, rejected = (
+        scores[side][batch.pair[side].argsort()] for side in (is_chosen, ~is_chosen)
+    )
+    return chosen, rejected

@@ -5,8 +5,8 @@
 The paper (arXiv 2606.23740) trains on *all* rows of the teacher, wrong ones included; its popular
 account ("SFT on correct solutions") describes `rows="correct"`, which is RFT.
 
-The weighted negative log-likelihood and the table of weighted rows stand here too: half of the
-objectives are this one with other weights.
+The weighted negative log-likelihood, the table of weighted rows and the sum over tokens stand here
+too: half of the objectives are this one with other weights.
 """
 
 from collections.abc import Mapping
@@ -63,3 +63,11 @@ def weighted_nll(batch: Batch) -> Float[Tensor, ""]:
     """Sum `-coefficient * log pi` over the completion tokens of every example, in nats."""
     weighted = batch.coefficient[:, None] * batch.logprobs
     return -weighted.masked_fill(~batch.mask, 0.0).sum()
+
+
+def over_tokens(
+    batch: Batch, values: Float[Tensor, "example token"], *, length_normalised: bool
+) -> Float[Tensor, " example"]:
+    """Sum values over each example's completion tokens, or average them."""
+    total = values.masked_fill(~batch.mask, 0.0).sum(1)
+    return total / batch.mask.sum(1) if length_normalised else total

@@ -1,0 +1,75 @@
+"""Kahneman-Tversky optimisation: right and wrong rows each against a common point, without pairs.
+
+    L = sum_i lambda_i (1 - sigmoid(beta s_i (h_i - z))),
+    h_i = log pi(y_i|x_i) - log pi_ref(y_i|x_i), summed over tokens,
+    s_i = 1 and lambda_i = lambda_D where right, -1 and lambda_U where wrong,
+    z = max(0, mean over prompts of log pi(y'|x) - log pi_ref(y'|x)), y' another prompt's completion
+
+Source: arXiv 2402.01306, eq. 8 and the estimate of z under it, which carries no gradient; TRL's
+KTOTrainer averages the same terms over rows.
+
+z is estimated over the one micro-batch that `loss` is given, so accumulation matters here as it
+does for no other objective: eight micro-batches have eight noisier points, each clamped at 0 by
+itself, and eight times one is not one times eight. Compare KTO runs at equal micro-batches only.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+
+import torch
+from pydantic import Field
+
+from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Need, Unit
+from goniometer.objectives.dpo import reference_ratios
+from goniometer.objectives.sft import weighted_rows
+from goniometer.rollouts.data import RolloutSet
+
+
+@final
+@dataclass(frozen=True)
+class KTO(AbstractObjective):
+    """Right rows above, wrong rows below the common point; the unit is a sequence.
+
+    Attributes:
+        beta: how soon a row saturates on either side.
+        lambda_desirable: lambda_D, weight of right rows.
+        lambda_undesirable: lambda_U, weight of wrong rows.
+    """
+
+    name: ClassVar[str] = "kto"
+    unit: ClassVar[Unit] = "sequences"
+    needs: ClassVar[frozenset[Need]] = frozenset({"reference", "mismatched"})
+    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    lambda_desirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    lambda_undesirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+    def select(self, rollouts: RolloutSet) -> Examples:
+        """Take every graded row, +1 where right and -1 where wrong."""
+        return weighted_rows(
+            {
+                i: 1.0 if row.correct else -1.0
+                for i, row in enumerate(rollouts.rows)
+                if row.correct or row.wrong
+            }
+        )
+
+    def loss(self, batch: Batch) -> LossSum:
+        """Sum over rows; logs z and the implicit rewards beta h of both sides, summed over rows.
+
+        Raises:
+            ValueError: the batch lacks the reference or the mismatched log-probs.
+        """
+        if batch.mismatched is None or not len(batch.mismatched):
+            raise ValueError("KTO needs the log-ratios of mismatched completions of its batch")
+        common = batch.mismatched.detach().mean().clamp(min=0.0)
+        ratios = reference_ratios(batch)
+        right = batch.coefficient > 0
+        weight = torch.where(right, self.lambda_desirable, self.lambda_undesirable)
+        losses = torch.sigmoid(-self.beta * batch.coefficient * (ratios - common))
+        rewards = self.beta * ratios.detach()
+        metrics = {
+            "z_ref": float(common) * len(ratios),
+            "reward_right": float(rewards[right].sum()),
+            "reward_wrong": float(rewards[~right].sum()),
+        }
+        return LossSum((weight * losses).sum(), len(ratios), metrics)

@@ -1,0 +1,56 @@
+"""Simple preference optimisation: length-normalised, with a target margin and no reference.
+
+    L = - sum_pairs log sigmoid(beta (s(chosen) - s(rejected)) - gamma),
+    s(y) = log pi(y|x) / |y|
+
+Source: arXiv 2405.14734, eq. 6; TRL's CPOTrainer with `loss_type="simpo"` and `cpo_alpha=0`
+averages the same terms over pairs. Only the learning rate ties the model to where it started.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+
+from pydantic import Field
+from torch.nn.functional import logsigmoid
+
+from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Unit
+from goniometer.objectives.dpo import by_pair, paired_rows
+from goniometer.objectives.sft import over_tokens
+from goniometer.rollouts.data import RolloutSet
+
+
+@final
+@dataclass(frozen=True)
+class SimPO(AbstractObjective):
+    """Prefer a prompt's correct rows by mean token log-prob; the unit is a pair.
+
+    Attributes:
+        beta: scale of the mean log-probs; of the order of 2, as they are means.
+        gamma: the margin asked for, in the units of the scaled scores.
+        pairs_per_prompt: as in DPO.
+    """
+
+    name: ClassVar[str] = "simpo"
+    unit: ClassVar[Unit] = "pairs"
+    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    pairs_per_prompt: Annotated[int, Field(gt=0)] = 2
+
+    def select(self, rollouts: RolloutSet) -> Examples:
+        """Pair each prompt's right and wrong rows: chosen (+1), then rejected (-1)."""
+        return paired_rows(rollouts, self.pairs_per_prompt)
+
+    def loss(self, batch: Batch) -> LossSum:
+        """Sum over pairs; logs how many are ordered rightly and the scaled scores, summed.
+
+        A pair is ordered rightly where its scores are, whether or not gamma lies between them.
+        """
+        scores = self.beta * over_tokens(batch, batch.logprobs, length_normalised=True)
+        chosen, rejected = by_pair(batch, scores)
+        margin = chosen - rejected
+        metrics = {
+            "ordered_pairs": float((margin > 0).sum()),
+            "reward_chosen": float(chosen.detach().sum()),
+            "reward_rejected": float(rejected.detach().sum()),
+        }
+        return LossSum(-logsigmoid(margin - self.gamma).sum(), len(margin), metrics)
