@@ -21,9 +21,9 @@ from goniometer.tasks import (
     grade_to_text,
 )
 from goniometer.tasks.answers import final_answer
-from goniometer.tasks.arithmetic import split_of
+from goniometer.tasks.arithmetic import Arithmetic, split_of
+from tests.problems import SPLITS, every_task
 
-SPLITS = ("pretrain", "train", "validation", "test")
 ARITHMETIC = TASKS["arithmetic"]()
 STEP = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 
@@ -39,9 +39,14 @@ def test_every_file_of_tasks_is_in_the_table():
     assert files - {"__init__", "base", "answers"} == set(TASKS)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return every_task(tmp_path_factory.mktemp("tasks"))
+
+
 @pytest.mark.parametrize("name", TASKS)
-def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(name):
-    task = TASKS[name]()
+def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(name, made):
+    task = made[name]
     for split in SPLITS:
         problems = task.problems(split, 60, seed=3)
         assert task.problems(split, 25, seed=3) == problems[:25]
@@ -50,8 +55,8 @@ def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(name):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_reference_solutions_are_graded_correct_and_no_split_shares_a_problem(name):
-    task = TASKS[name]()
+def test_reference_solutions_are_graded_correct_and_no_split_shares_a_problem(name, made):
+    task = made[name]
     ids = [{p.id for p in task.problems(split, 200, seed=0)} for split in SPLITS]
     assert len(set.union(*ids)) == 800
     for problem in task.problems("test", 50, seed=0):
@@ -82,6 +87,16 @@ def test_the_solution_computes_what_the_question_says():
             assert int(result) == value
             assert 1 <= value <= 199
         assert problem.answer == str(value)
+
+
+def test_prose_is_the_same_problems_without_the_spaces_before_full_stops():
+    words, prose = (
+        Arithmetic(spacing=s).problems("train", 300, seed=1) for s in ("words", "prose")
+    )
+    assert [(p.answer, p.solution) for p in prose] == [(p.answer, p.solution) for p in words]
+    for written, spaced in zip(prose, words, strict=True):
+        assert re.fullmatch(r"(\w+( \w+)*[.?] ?)+", written.question)
+        assert written.question.replace(".", " .").replace("?", " ?") == spaced.question
 
 
 def test_a_problem_is_named_by_its_question_alone():

@@ -6,11 +6,12 @@ wording: the same sum under another name is never in two splits.
 
 import hashlib
 import random
-from dataclasses import dataclass
-from typing import final
+import re
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, final
 
-from goniometer.tasks.answers import MARKER, final_answer
-from goniometer.tasks.base import AbstractTask, Correct, Grade, Problem, Split, Wrong
+from goniometer.tasks.answers import MARKER, graded_by_answer
+from goniometer.tasks.base import AbstractTask, Grade, Problem, Split
 
 NAMES = [
     "Ada",
@@ -118,9 +119,16 @@ def _write(start: int, steps: tuple[tuple[str, int], ...], rng: random.Random) -
 @final
 @dataclass(frozen=True)
 class Arithmetic(AbstractTask):
-    """Word problems over +, - and times, answers 1 to 199, at most three steps."""
+    """Word problems over +, - and times, answers 1 to 199, at most three steps.
 
-    name: str = "arithmetic"
+    Attributes:
+        spacing: `words` sets each full stop apart, as the embedded model's tokenizer wants it;
+            `prose` writes as people do, for tokenizers that learnt from what people write. The
+            sums and their splits are the same.
+    """
+
+    name: ClassVar[str] = "arithmetic"
+    spacing: Literal["words", "prose"] = "words"
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """Generate until `count` distinct problems are found; a longer list extends a shorter."""
@@ -130,14 +138,11 @@ class Arithmetic(AbstractTask):
             start, steps = _draw_steps(rng)
             if split_of(start, steps) == split:
                 problem = _write(start, steps, rng)
+                if self.spacing == "prose":
+                    problem = replace(problem, question=re.sub(r" (?=[.?])", "", problem.question))
                 found.setdefault(problem.id, problem)
         return tuple(found.values())
 
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Compare the number after the last `####`; a completion without an end is truncated."""
-        if truncated:
-            return Wrong("truncated")
-        answer = final_answer(completion)
-        if answer is None:
-            return Wrong("no_answer")
-        return Correct() if answer == problem.answer else Wrong("answer")
+        return graded_by_answer(problem, completion, truncated=truncated)

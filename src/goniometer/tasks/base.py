@@ -3,7 +3,7 @@
 import abc
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 Split = Literal["pretrain", "train", "validation", "test"]
 
@@ -76,13 +76,21 @@ class Problem:
 
 
 class AbstractTask(abc.ABC):
-    """A source of problems and the grader of answers to them."""
+    """A source of problems and the grader of answers to them; its fields are its options."""
 
-    name: str
+    name: ClassVar[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """All that problems and grades depend on: name and options, but no path of a file."""
+        return repr(self)
 
     @abc.abstractmethod
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
-        """Return `count` distinct problems of a split; the same seed gives a prefix-stable list."""
+        """Return `count` distinct problems of a split, fewer where it has not so many.
+
+        The same seed gives a list that a larger count extends.
+        """
 
     @abc.abstractmethod
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:

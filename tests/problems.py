@@ -1,0 +1,38 @@
+"""Tasks of the table with small files of their own."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from goniometer import tasks
+from goniometer.tasks import AbstractTask
+
+SPLITS = ("pretrain", "train", "validation", "test")
+SHARES = {"pretrain": 0.3, "train": 0.6, "validation": 0.1}  # of GSM8K's train file
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def gsm8k(folder: Path, rows: int) -> AbstractTask:
+    """GSM8K with that many questions in each of its two files."""
+    for name, first in (("train", 0), ("test", rows)):
+        write_rows(
+            folder / f"{name}.jsonl",
+            (
+                {
+                    "question": f"How much is {n} + 1?",
+                    "answer": f"<<{n}+1={n + 1}>>\n#### {n + 1:,}",
+                }
+                for n in range(first, first + rows)
+            ),
+        )
+    files = {"file": folder / "train.jsonl", "test_file": folder / "test.jsonl"}
+    return tasks.build("gsm8k", {key: str(path) for key, path in files.items()}, "study")
+
+
+def every_task(folder: Path) -> dict[str, AbstractTask]:
+    """One of each name in the table."""
+    made = {"gsm8k": gsm8k(folder, rows=3000)}
+    return {name: made.get(name) or kind() for name, kind in tasks.TASKS.items()}
