@@ -93,7 +93,7 @@ def get_rollouts(run: Run) -> Sampled:
 
     inputs = {
         "seed": study.seed,
-        "task": study.task.model_dump(mode="json"),
+        "task": run.plan.task.fingerprint,
         "teacher": teacher.fingerprint,
         "settings": settings.model_dump(mode="json"),
     }
@@ -203,7 +203,7 @@ def evaluate_one(run: Run, name: str, delta: Delta | None, sampled: Sampled) -> 
     inputs = {
         "base": run.base.fingerprint,
         "delta": None if delta is None else delta.fingerprint,
-        "task": run.study.task.model_dump(mode="json"),
+        "task": run.plan.task.fingerprint,
         "seed": run.study.seed,
         "settings": settings.model_dump(mode="json", exclude={"margin"}),
         "held out": sampled.held_out.fingerprint,
