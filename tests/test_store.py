@@ -102,3 +102,36 @@ def test_a_folder_of_ours_is_replaced_and_another_is_not(tmp_path: Path):
     with pytest.raises(GoniometerError, match="not written by goniometer"):
         write_folder(tmp_path / "file", writer("c"), {})
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_studies_side_by_side_share_a_stage(tmp_path: Path):
+    made = Store(tmp_path / "a").ensure("cells", "SFT", {"lr": 1}, writer("a"))
+    told: list[str] = []
+    shared = Store(tmp_path / "b").ensure("cells", "other name", {"lr": 1}, fail, told.append)
+    assert told == ["a"]
+    assert shared.parent.parent == tmp_path / "b"
+    assert (shared / "value.txt").samefile(made / "value.txt")
+    assert json.loads((shared / MANIFEST).read_text())["label"] == "other name"
+    # What is here already is not looked for elsewhere.
+    assert Store(tmp_path / "b").ensure("cells", "other name", {"lr": 1}, fail, told.append)
+    assert told == ["a"]
+    Store(tmp_path / "b").ensure("cells", "SFT", {"lr": 2}, writer("b"), told.append)
+    assert told == ["a"]
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "changed", "other key", "no JSON", "missing"])
+def test_a_sibling_that_is_not_whole_is_not_used(tmp_path: Path, damage: str):
+    made = Store(tmp_path / "a").ensure("cells", "SFT", {"lr": 1}, writer("a"))
+    manifest = made / MANIFEST
+    if damage == "no manifest":
+        manifest.unlink()
+    elif damage == "changed":
+        (made / "value.txt").write_text("c")
+    elif damage == "other key":
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"key": "0"}))
+    elif damage == "no JSON":
+        manifest.write_text("[")
+    else:
+        (made / "value.txt").unlink()
+    mine = Store(tmp_path / "b").ensure("cells", "SFT", {"lr": 1}, writer("b"))
+    assert (mine / "value.txt").read_text() == "b"

@@ -117,7 +117,7 @@ def _kill_when(settings: Path, out: Path, reached) -> None:
 
 @pytest.mark.slow
 def test_a_study_killed_at_any_moment_ends_with_the_same_bytes(settings: Path, whole: Path):
-    out = settings.parent / "killed"
+    out = settings.parent / "apart" / "killed"  # else it would take what `whole` has
     moments = [
         lambda o: list(o.glob("rollouts/.partial-*")),
         lambda o: len(list(o.glob("cells/*/manifest.json"))) >= 2,

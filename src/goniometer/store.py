@@ -2,6 +2,7 @@
 
 A stage's folder appears by one rename, after its manifest, which is written last: what is there
 is complete. A process killed at any moment leaves a `.partial-*` folder that the next one removes.
+Studies whose folders stand side by side share what they have in common.
 """
 
 import errno
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -48,28 +50,48 @@ class Store:
                     file=self.root,
                     fix="wait, or choose another -o",
                 ) from None
-            for partial in self.root.rglob(f"{_PARTIAL}*"):
-                shutil.rmtree(partial, ignore_errors=True)
+            for left in self.root.rglob(f"{_PARTIAL}*"):
+                shutil.rmtree(left, ignore_errors=True)
             yield
 
     def ensure(
-        self, stage: str, label: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
+        self,
+        stage: str,
+        label: str,
+        inputs: Mapping[str, Any],
+        make: Callable[[Path], None],
+        tell: Callable[[str], None] = lambda _: None,
     ) -> Path:
         """Return the folder of a stage for these inputs; call `make(folder)` if it is not there.
 
         The folder is ROOT/STAGE/LABEL-KEY, KEY a hash of `inputs`, which must hold all that the
-        result depends on.
+        result depends on. What a study beside this one has made of the same inputs is linked (or
+        copied) here instead, and `tell` is called with the name of that study's folder.
 
         Raises:
             GoniometerError: a file of a finished stage is not what its manifest says.
         """
         key = hashlib.sha256(canonical(inputs).encode()).hexdigest()
         folder = self.root / stage / f"{_slug(label)}-{key[:12]}"
-        if not (folder / MANIFEST).is_file():
-            write_folder(folder, make, {"stage": stage, "label": label, "key": key})
-        else:
+        about = {"stage": stage, "label": label, "key": key}
+        if (folder / MANIFEST).is_file():
             _verify(folder)
+        elif not self._shares(folder, about, tell):
+            write_folder(folder, make, about)
         return folder
+
+    def _shares(self, folder: Path, about: Mapping[str, Any], tell: Callable[[str], None]) -> bool:
+        """Link a stage of the same key from a study beside this one; False where there is none."""
+        beside = self.root.absolute().parent
+        for other in sorted(beside.glob(f"*/{about['stage']}/*-{about['key'][:12]}")):
+            if other.parent.parent != self.root.absolute() and _is_whole(other, about["key"]):
+                try:
+                    write_folder(folder, partial(_link, other), about)
+                except OSError:  # it went away, or cannot be read
+                    continue
+                tell(other.parent.parent.name)
+                return True
+        return False
 
 
 def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str, Any]) -> None:
@@ -83,19 +105,19 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
     check_replaceable(folder)
     _make_folder(folder.parent)
     try:
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
+        aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
     except OSError as error:
         reason = f"cannot be written: {error.strerror}"
         raise GoniometerError(reason, file=folder.parent) from None
     try:
-        make(partial)
-        files = {str(p.relative_to(partial)): _digest(p) for p in _files(partial)}
+        make(aside)
+        files = {str(p.relative_to(aside)): _digest(p) for p in _files(aside)}
         manifest = json.dumps({**about, "files": files}, sort_keys=True, indent=1)
-        (partial / MANIFEST).write_text(manifest + "\n")
-        partial.chmod(0o755)
+        (aside / MANIFEST).write_text(manifest + "\n")
+        aside.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
-        partial.rename(folder)
+        aside.rename(folder)
     except Exception as error:
         # safetensors and Arrow have errors of their own for a full disk.
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
@@ -104,7 +126,7 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
             ) from None
         raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_replaceable(folder: Path) -> None:
@@ -142,6 +164,28 @@ def _verify(folder: Path) -> None:
             raise GoniometerError(
                 "changed since it was written", file=file, fix=f"remove {folder} to make it again"
             )
+
+
+def _is_whole(folder: Path, key: str) -> bool:
+    """Whether a folder of another study is ours, finished, of this key and unchanged."""
+    try:
+        if folder.stat().st_uid != os.getuid():
+            return False
+        manifest = json.loads((folder / MANIFEST).read_text())
+        files: Mapping[str, str] = manifest["files"]
+        same = all(_digest(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return bool(manifest.get("key") == key and same)
+
+
+def _link(source: Path, target: Path) -> None:
+    for name in json.loads((source / MANIFEST).read_text())["files"]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / name).hardlink_to(source / name)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(source / name, target / name)
 
 
 def _files(folder: Path) -> list[Path]:
