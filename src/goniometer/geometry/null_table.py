@@ -17,7 +17,7 @@ from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
 from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.scopes import Columns, aggregate, bands
-from goniometer.geometry.threads import side_by_side
+from goniometer.geometry.threads import one_thread, side_by_side
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
 from goniometer.statistics import family_wise
@@ -65,7 +65,8 @@ def add_nulls(
         if ranks not in groups:
             groups[ranks] = _label(ranks, len(groups))
             pools = _pools(ranks, readings, draws, seed)
-            tables[groups[ranks]] = _table(ranks, readings, pools, seed)
+            with one_thread():
+                tables[groups[ranks]] = _table(ranks, readings, pools, seed)
             moments[ranks] = _moments(pools, len(readings.modules))
         energies = readings.energy[i], readings.energy[j]
         family = _family(moments[ranks], energies, len(readings.pairs), POOL * draws)

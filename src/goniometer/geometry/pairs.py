@@ -162,8 +162,8 @@ def _gram(stacked: Float[Tensor, "module long run r"]) -> Float[Tensor, "module 
     # Symmetric: a strip of columns needs its products with itself and with what follows only.
     for start in range(0, runs * r, STRIP):
         strip = slice(start, start + STRIP)
-        gram[:, strip, start:] = flat[..., strip].mT @ flat[..., start:]
-        gram[:, start:, strip] = gram[:, strip, start:].mT
+        product = flat[..., strip].mT @ flat[..., start:]
+        gram[:, strip, start:], gram[:, start:, strip] = product, product.mT
     return gram.reshape(count, runs, r, runs, r)
 
 

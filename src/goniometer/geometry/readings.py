@@ -15,6 +15,7 @@ from goniometer.geometry.modules import read_modules
 from goniometer.geometry.pairs import ModulePairs, pair_indices
 from goniometer.geometry.run_readings import run_readings
 from goniometer.geometry.scopes import Columns, aggregate, scope_gap
+from goniometer.geometry.threads import one_thread
 from goniometer.results import PairReadings, PairState, Reading, RunReadings, Scope
 
 # Two updates this close, relative to their norm, are one update stored twice (float32 rounding).
@@ -72,7 +73,8 @@ def read_pairs(
         run_readings(delta, name, i, modules, scopes, found.digests[i])
         for i, (name, delta) in enumerate(deltas.items())
     ]
-    pairs = _pairs(names, modules, columns, scopes)
+    with one_thread():
+        pairs = _pairs(names, modules, columns, scopes)
     return Readings(k, names, modules, values, energy, scopes, tuple(runs), tuple(pairs))
 
 

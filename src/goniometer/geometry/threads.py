@@ -2,8 +2,9 @@
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -19,11 +20,19 @@ def side_by_side(
     """Apply `work` to all pieces, as many at once as torch has threads, `most` at most."""
     threads = torch.get_num_threads()
     workers = min(threads, most or threads)
+    # A new thread starts with the default number of threads of its own.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    with one_thread(), pool:
+        return list(pool.map(work, pieces))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Many small operations: threads would cost each more than they save."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        # A new thread starts with the default number of threads of its own.
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, pieces))
+        yield
     finally:
         torch.set_num_threads(threads)
 
