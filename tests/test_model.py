@@ -365,7 +365,8 @@ def test_a_perturbed_network_generates_as_the_merged_one():
     ("delta", "message"),
     [
         ({"model.layers.7.self_attn.q_proj": lora(1)}, "layers.7.*no such module"),
-        ({"model.embed_tokens": lora(1)}, "model.embed_tokens.*found Embedding.*a linear module"),
+        ({"model.layers.0.mlp": lora(1)}, "layers.0.mlp.*found Qwen3MLP.*a module with a weight"),
+        ({"model.embed_tokens": lora(1)}, r"embed_tokens.*\(32, 16\), expected \(80, 16\)"),
         ({O_PROJ: lora(1)}, r"o_proj.*shape \(32, 16\), expected \(16, 32\)"),
     ],
 )
