@@ -6,6 +6,7 @@ safetensors files are downloaded: no pickle, no code.
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -71,8 +72,12 @@ def argument_of(run: str | Path) -> str:
     return run if isinstance(run, str) else os.path.join(".", run)  # noqa: PTH118 (keeps the dot)
 
 
-def locate(argument: str) -> Located:
+def locate(argument: str, beside: Sequence[str] = ()) -> Located:
     """Return the folder of a run or a base; a Hub id is downloaded, or found in the cache.
+
+    Args:
+        argument: a path, or a Hub id.
+        beside: names of further files to download where the repository has them.
 
     Raises:
         GoniometerError: no such repository or revision, no access to it, no weights that can be
@@ -82,7 +87,7 @@ def locate(argument: str) -> Located:
     if asked is None:
         return Located(Path(os.path.expanduser(argument)), argument)  # noqa: PTH111 (never raises)
     try:
-        return _downloaded(asked)
+        return _downloaded(asked, beside)
     except GoniometerError:
         raise
     except Exception as error:  # the network library behind it, and its errors, vary by version
@@ -130,7 +135,7 @@ def _present(argument: str) -> Path:
     return path
 
 
-def _downloaded(asked: HubId) -> Located:
+def _downloaded(asked: HubId, beside: Sequence[str]) -> Located:
     from huggingface_hub import snapshot_download
 
     def get(revision: str, *names: str) -> Path:
@@ -146,7 +151,7 @@ def _downloaded(asked: HubId) -> Located:
     else:
         weights = [SINGLE]
     commit = snapshot.name
-    get(commit, ADAPTER, CONFIG, INDEX, *weights)
+    get(commit, ADAPTER, CONFIG, INDEX, *weights, *beside)
     source = f"{asked.repo}{'/' + asked.folder if asked.folder else ''}@{commit}"
     if not any((folder / name).is_file() for name in weights):
         raise GoniometerError(

@@ -4,8 +4,9 @@ The only room that imports transformers.
 """
 
 from goniometer.model.generate import Generation, generate
-from goniometer.model.language_model import EMBEDDED, LanguageModel, load
+from goniometer.model.language_model import LanguageModel, load
 from goniometer.model.perturb import perturbed
+from goniometer.model.reference import EMBEDDED, find
 from goniometer.model.score import completion_logprobs, token_logprobs
 from goniometer.model.skeleton import network_of, skeleton
 
@@ -14,6 +15,7 @@ __all__ = [
     "Generation",
     "LanguageModel",
     "completion_logprobs",
+    "find",
     "generate",
     "load",
     "network_of",

@@ -1,7 +1,6 @@
-"""A causal network with its tokenizer, loaded from the package or from a local folder."""
+"""A causal network with its tokenizer: loaded, saved, and what it makes of texts."""
 
 import hashlib
-import importlib.resources
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from goniometer.errors import GoniometerError
+from goniometer.model.reference import find
 
-EMBEDDED = ("base", "teacher")
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -65,6 +64,13 @@ class LanguageModel:
         digest.update(repr((tokenizer, self.end_token)).encode())
         return digest.hexdigest()
 
+    def save(self, folder: Path) -> None:
+        """Write network and tokenizer as transformers does: safetensors, read back by `load`."""
+        network: Any = self.network
+        with no_progress_bars():
+            network.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+
     def encode_prompt(self, question: str) -> tuple[int, ...]:
         """Encode as one user turn by the chat template, or as a line where there is none."""
         if self.tokenizer.chat_template is None:
@@ -74,6 +80,11 @@ class LanguageModel:
             turns, add_generation_prompt=True, tokenize=True, return_dict=False
         )
         return tuple(tokens)
+
+    def encode_completion(self, text: str) -> tuple[int, ...]:
+        """Encode what follows a prompt, its end token included."""
+        tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return (*tokens, self.end_token)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text without special tokens."""
@@ -86,23 +97,24 @@ class LanguageModel:
 def load(
     reference: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> LanguageModel:
-    """Load a model that ships with goniometer or lies in a local folder; never from a hub.
+    """Load the model that a reference names.
 
     Safetensors only, no remote code. What the folder's generation config recommends (top-k,
     penalties, ...) is dropped: it would bend the distribution that is sampled from.
 
     Args:
-        reference: `embedded:base`, `embedded:teacher` or the path of a folder.
+        reference: as `find` reads it; the model's name is what it found.
         device: where the weights go.
         dtype: of the weights, whatever they are stored in.
 
     Raises:
-        GoniometerError: no such model or folder, no config.json, no safetensors, weights that
-            are missing or do not fit, no end token, or what else transformers cannot load.
+        GoniometerError: as `find`; weights that are missing or do not fit, no end token, no such
+            device, or what else transformers cannot load.
     """
-    folder = folder_of(reference)
+    found = find(reference)
+    folder = found.path
     tokenizer = load_tokenizer(folder)
-    with refused(folder), _no_progress_bars():
+    with refused(folder), no_progress_bars():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
         )
@@ -112,7 +124,9 @@ def load(
         missing = sorted(info["missing_keys"])
         raise GoniometerError(f"{len(missing)} weights are missing", file=folder, key=missing[0])
     network.generation_config = GenerationConfig()
-    return LanguageModel(network.to(device).eval(), tokenizer, reference)
+    with refused(folder):
+        network = network.to(device).eval()
+    return LanguageModel(network, tokenizer, found.source)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -123,33 +137,6 @@ def load_tokenizer(folder: Path) -> Any:
     """
     with refused(folder):
         return AutoTokenizer.from_pretrained(folder, **LOCAL)
-
-
-def folder_of(reference: str) -> Path:
-    """Find the folder of a model that ships with goniometer or lies on this machine.
-
-    Raises:
-        GoniometerError: no such model or folder, no config.json, no safetensors in it.
-    """
-    kind, _, name = reference.partition(":")
-    if kind == "embedded" and name not in EMBEDDED:
-        known = " or ".join(f"embedded:{name}" for name in EMBEDDED)
-        raise GoniometerError("no such embedded model", found=reference, expected=known)
-    embedded = importlib.resources.files("goniometer") / "embedded" / name
-    folder = Path(str(embedded)) if kind == "embedded" else Path(reference)
-    if not folder.is_dir():
-        raise GoniometerError(
-            "no such model folder",
-            file=reference,
-            fix="download the model and name its folder: nothing is fetched from a hub",
-        )
-    if not (folder / "config.json").is_file():
-        raise GoniometerError("no config.json", file=folder, expected="a folder with a whole model")
-    if not any(folder.glob("*.safetensors")):
-        raise GoniometerError(
-            "no safetensors weights", file=folder, fix="convert them: a pickle is not opened"
-        )
-    return folder
 
 
 @contextmanager
@@ -163,7 +150,8 @@ def refused(where: object) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers' own bars off the terminal, which has ours."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

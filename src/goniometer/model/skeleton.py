@@ -11,13 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from goniometer.model.language_model import (
-    LOCAL,
-    LanguageModel,
-    folder_of,
-    load_tokenizer,
-    refused,
-)
+from goniometer.model.language_model import LOCAL, LanguageModel, load_tokenizer, refused
+from goniometer.model.reference import find
 
 
 def skeleton(reference: str) -> LanguageModel:
@@ -27,12 +22,13 @@ def skeleton(reference: str) -> LanguageModel:
         GoniometerError: no such model or folder, no config.json, no weights file, no end token, or
             what else transformers cannot read.
     """
-    folder = folder_of(reference)
+    found = find(reference)
+    folder = found.path
     tokenizer = load_tokenizer(folder)
     with refused(folder):
         config = AutoConfig.from_pretrained(folder, **LOCAL)
         network = _on_meta(config)
-    return LanguageModel(network, tokenizer, reference)
+    return LanguageModel(network, tokenizer, found.source)
 
 
 def network_of(config: Mapping[str, Any], where: str) -> nn.Module:
