@@ -1,26 +1,23 @@
 """Each objective against its formula in a plain loop, against TRL, and in its special cases."""
 
 import math
-from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
-from trl.trainer.utils import FusedCausalLMOutput
 
-from goniometer.errors import GoniometerError
-from goniometer.objectives import build
+from goniometer.objectives import Batch
 from goniometer.objectives.dft import DFT
-from goniometer.objectives.dpo import DPO, spread_pairs
+from goniometer.objectives.dpo import DPO
 from goniometer.objectives.offline_grpo import OfflineGRPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.rift import RIFT
 from goniometer.objectives.sft import SFT
 from tests.rollouts_factory import GROUPS, gradient, make_batch, make_rollouts, make_table
+from tests.trl_oracle import fused_output, stand_in, trl_preference
 
 ROLLOUTS = make_rollouts(GROUPS)
 LOGPROBS = make_table(ROLLOUTS, seed=1)
@@ -68,6 +65,23 @@ def twin_rift(right, wrong):
     }
 
 
+def twin_rift_of_texts(right, *, normalised):
+    """A wrong text's loss, which is one number, is shared out evenly over its tokens."""
+    found = {}
+    for group in rewards_of_groups():
+        for i, reward in group.items():
+            length = len(LOGPROBS[i])
+            share = 1 / length if normalised else 1.0
+            p = math.exp(sum(LOGPROBS[i]) * share)
+            found[i] = [
+                (-right * share * logp, -right * share)
+                if reward
+                else (0.2 * p / length, 0.2 * p * share)
+                for logp in LOGPROBS[i]
+            ]
+    return found
+
+
 SUMMED = {
     "sft": (SFT(), lambda: twin_weighted(lambda r, _: 1.0)),
     "sft-correct": (SFT(rows="correct"), lambda: twin_weighted(lambda r, _: 1.0 if r else None)),
@@ -77,6 +91,14 @@ SUMMED = {
     "rift-rewards": (
         RIFT(correct_reward=0.5, wrong_reward=-2.0),
         lambda: twin_rift(0.5, -2.0),
+    ),
+    "rift-length": (
+        RIFT(level="length_normalised"),
+        lambda: twin_rift_of_texts(1, normalised=True),
+    ),
+    "rift-sequence": (
+        RIFT(level="sequence", correct_reward=0.5),
+        lambda: twin_rift_of_texts(0.5, normalised=False),
     ),
     "rift-paper": (
         RIFT(variant="paper_weighted", lam=0.3),
@@ -134,27 +156,7 @@ def test_dpo_equals_the_slow_twin(beta, limit):
         assert loss.metrics[name] == pytest.approx(beta * sum(ratio[i] for i in side))
 
 
-# TRL's own loss code, called unbound on a stand-in for the trainer, so that no trainer is built.
-
-
-def fused_output(logprobs, mask):
-    zeros = torch.zeros_like(logprobs)
-    return FusedCausalLMOutput(
-        log_probs=logprobs, label_mask=mask, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool()
-    )
-
-
-def stand_in(**fields):
-    """A model that answers with the given log-probs, and what TRL's methods read of a trainer."""
-    accelerator = SimpleNamespace(device="cpu", gather_for_metrics=lambda x: x, gather=lambda x: x)
-    common = {"model": SimpleNamespace(training=True), "aux_loss_enabled": False, "_tp_size": 1}
-    return SimpleNamespace(
-        accelerator=accelerator,
-        _metrics={"train": defaultdict(list)},
-        _total_train_tokens=0,
-        **common,
-        **fields,
-    )
+# TRL's own loss code.
 
 
 def test_dft_equals_trl():
@@ -183,36 +185,12 @@ def test_dft_equals_trl():
 def test_dpo_equals_trl():
     objective = DPO(beta=0.3)
     batch = make_batch(objective, ROLLOUTS)
-    order = [*range(0, len(batch.mask), 2), *range(1, len(batch.mask), 2)]  # chosen, then rejected
-    leaf = batch.logprobs.detach()[order].requires_grad_()
-    mask = batch.mask[order]
-    trainer = stand_in(
-        beta=0.3,
-        loss_types=["sigmoid"],
-        loss_weights=[1.0],
-        f_divergence_type="reverse_kl",
-        precompute_ref_logps=True,
-        ld_alpha=None,
-        use_weighting=False,
-    )
-    prompt = torch.zeros((len(mask), 1), dtype=torch.long)  # TRL shifts: one column stands before
-    completion_mask = torch.cat([prompt, mask.long()], dim=1)
-    reference = batch.reference[order].sum(1)
-    inputs = {
-        "input_ids": torch.zeros_like(completion_mask),
-        "attention_mask": torch.ones_like(completion_mask),
-        "completion_mask": completion_mask,
-        "ref_chosen_logps": reference[: len(mask) // 2],
-        "ref_rejected_logps": reference[len(mask) // 2 :],
-    }
-    mean = DPOTrainer._compute_loss(trainer, lambda **_: fused_output(leaf, mask), inputs, False)
-    (slope,) = torch.autograd.grad(mean, leaf)
+    mean, slope, logged = trl_preference(batch, "sigmoid", 0.3)
     ours = objective.loss(batch)  # TRL averages over pairs
     torch.testing.assert_close(ours.total / ours.units, mean, rtol=1e-12, atol=0)
     torch.testing.assert_close(
-        gradient(objective, batch)[order][mask] / ours.units, slope[mask], rtol=1e-12, atol=0
+        gradient(objective, batch)[batch.mask] / ours.units, slope[batch.mask], rtol=1e-12, atol=0
     )
-    logged = {name: values[0] for name, values in trainer._metrics["train"].items()}
     for ours_name, trl_name in (
         ("ordered_pairs", "rewards/accuracies"),
         ("reward_chosen", "rewards/chosen"),
@@ -283,6 +261,31 @@ def test_rift_lowers_wrong_rows_by_a_bounded_amount():
         assert slope[batch.mask].tolist() == pytest.approx([expected] * int(batch.mask.sum()))
 
 
+@pytest.mark.parametrize(
+    ("level", "dtype", "underflowed"),
+    [
+        ("sequence", torch.float32, 1),
+        ("sequence", torch.float64, 0),
+        ("length_normalised", torch.float32, 0),
+    ],
+)
+def test_rift_of_a_long_wrong_text_underflows_only_at_sequence_level(level, dtype, underflowed):
+    logprobs = torch.full((2, 300), -0.5, dtype=dtype, requires_grad=True)  # p = e^-150 a text
+    pair, reward = torch.full((2,), -1), torch.tensor([1.0, -0.2], dtype=dtype)
+    batch = Batch(logprobs, torch.ones(2, 300, dtype=torch.bool), reward, pair)
+    objective = RIFT(level=level)
+    assert objective.loss(batch).metrics["rows_underflowed"] == underflowed
+    right, wrong = gradient(objective, batch)
+    assert (right < 0).all()
+    assert (wrong == 0 if underflowed else wrong > 0).all()
+
+
+def test_the_unit_of_rift_is_that_of_its_level():
+    units = {level: RIFT(level=level).unit for level in ("token", "length_normalised", "sequence")}
+    assert list(units.values()) == ["tokens", "sequences", "sequences"]
+    assert RIFT(variant="paper_weighted", lam=0.5).unit == "tokens"
+
+
 def test_rift_paper_weighted_at_lambda_zero_is_sft():
     objective = RIFT(variant="paper_weighted", lam=0.0)
     batch = make_batch(objective, ROLLOUTS)
@@ -304,76 +307,3 @@ def test_dpo_without_reference_says_so():
     batch = make_batch(SFT(), ROLLOUTS)
     with pytest.raises(ValueError, match="reference"):
         DPO().loss(batch)
-
-
-# Pairing.
-
-
-@pytest.mark.parametrize(
-    ("group", "expected"),
-    [
-        ("+-+-", [(0, 1), (2, 3)]),  # every row once
-        ("+---", [(0, 1), (0, 2)]),  # the lone right row twice
-        ("+++-", [(0, 3), (1, 3)]),
-        ("+-", [(0, 1)]),
-        ("?-+?", [(2, 1)]),
-        ("++++", []),
-    ],
-)
-def test_pairs_of_a_prompt(group, expected):
-    rows = DPO().select(make_rollouts([group])).row.tolist()
-    assert list(zip(rows[::2], rows[1::2], strict=True)) == expected
-
-
-@given(st.integers(0, 6), st.integers(0, 6))
-def test_pairs_are_distinct_complete_and_evenly_spread(a, b):
-    pairs = spread_pairs(list(range(a)), list(range(100, 100 + b)))
-    assert sorted(pairs) == [(i, 100 + j) for i in range(a) for j in range(b)]
-    for size in range(1, len(pairs) + 1):
-        for side, rows in ((0, range(a)), (1, range(100, 100 + b))):
-            uses = [sum(pair[side] == row for pair in pairs[:size]) for row in rows]
-            assert max(uses) - min(uses) <= 1
-
-
-# Options as a file gives them.
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("stf", {}, r"s.yaml: arms.1: objective: unknown objective 'stf'. Did you mean 'sft'\?"),
-        ("zzz", {}, r"Known are sft, rft"),
-        ("dpo", {"betta": 1}, r"s.yaml: arms.1: options.betta: unknown .* mean 'beta'\?"),
-        ("dpo", {"beta": -1}, r"options.beta: Input should be greater than 0; found -1"),
-        ("dpo", {"beta": float("nan")}, r"options.beta: .*found nan"),
-        ("dpo", {"pairs_per_prompt": 0}, r"options.pairs_per_prompt: .*greater than 0; found 0"),
-        ("sft", {"rows": "wrong"}, r"options.rows: Input should be 'all' or 'correct'"),
-        ("dft", {"rows": "all"}, r"options.rows: unknown option. It has no options"),
-        ("rift", {"variant": "paper_weighted"}, r"lam: paper_weighted needs lambda"),
-        ("rift", {"lam": 0.5}, r"lam: the original variant has no lambda; found 0.5"),
-        ("rift", {"variant": "paper_weighted", "lam": 1.5}, r"options.lam: .*less than or equal"),
-        (
-            "rift",
-            {"variant": "paper_weighted", "lam": 0.5, "wrong_reward": -1},
-            r"paper_weighted has the rewards 1 and 0",
-        ),
-        ("rift", {"wrong_reward": 0.2}, r"options.wrong_reward: .*less than 0; found 0.2"),
-        ("no.such.module:X", {}, r"cannot import 'no.such.module:X'"),
-        ("goniometer.objectives.sft:XYZ", {}, r"cannot import .*XYZ"),
-        ("pathlib:Path", {}, r"'pathlib:Path' is no objective; expected a dataclass"),
-    ],
-)
-def test_bad_options_are_refused_by_name(name, options, message):
-    with pytest.raises(GoniometerError, match=message) as error:
-        build(name, options, "s.yaml: arms.1")
-    assert str(error.value).startswith("s.yaml: arms.1: ")
-    assert "\n" not in str(error.value)
-
-
-def test_options_reach_the_fields():
-    assert build("dpo", {"beta": 2, "pairs_per_prompt": 3}, "test") == DPO(2.0, 3)
-    assert build("sft", {"rows": "correct"}, "test") == SFT(rows="correct")
-
-
-def test_an_objective_out_of_tree_is_imported_by_name():
-    assert build("goniometer.objectives.dpo:DPO", {"beta": 0.5}, "test") == DPO(beta=0.5)

@@ -160,6 +160,22 @@ def test_order_of_the_rows_changes_nothing(objective):
     )
 
 
+def test_the_gradient_is_that_of_finite_differences(objective):
+    if objective.name == "dft":
+        pytest.skip("its stop-gradient makes it the gradient of no function")
+    batch = make_batch(objective, ROLLOUTS)
+    generator = torch.Generator().manual_seed(1)
+    way = torch.randn(batch.mask.shape, generator=generator, dtype=torch.float64) * batch.mask
+
+    def at(step: float) -> float:
+        moved = dataclasses.replace(batch, logprobs=batch.logprobs.detach() + step * way)
+        return float(objective.loss(moved).total)
+
+    found = (at(1e-5) - at(-1e-5)) / 2e-5
+    expected = float((gradient(objective, batch) * way).sum())
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_every_token_of_a_weighted_row_carries_gradient(objective):
     batch = make_batch(objective, ROLLOUTS)
     carries = gradient(objective, batch) != 0

@@ -64,12 +64,14 @@ class KTO(AbstractObjective):
         common = batch.mismatched.detach().mean().clamp(min=0.0)
         ratios = reference_ratios(batch)
         right = batch.coefficient > 0
-        weight = torch.where(right, self.lambda_desirable, self.lambda_undesirable)
         losses = torch.sigmoid(-self.beta * batch.coefficient * (ratios - common))
+        weighted = torch.where(
+            right, self.lambda_desirable * losses, self.lambda_undesirable * losses
+        )
         rewards = self.beta * ratios.detach()
         metrics = {
             "z_ref": float(common) * len(ratios),
             "reward_right": float(rewards[right].sum()),
             "reward_wrong": float(rewards[~right].sum()),
         }
-        return LossSum((weight * losses).sum(), len(ratios), metrics)
+        return LossSum(weighted.sum(), len(ratios), metrics)
