@@ -78,7 +78,7 @@ def compared(
     from goniometer import gates
     from goniometer.library import compare_with
 
-    conditions = _gates(fail_on) if fail_on else []
+    conditions = _gates(fail_on, options) if fail_on else []
     with bars() as shown:
         found = compare_with(runs, options, shown)
         with shown.task("write report", None):
@@ -95,12 +95,20 @@ def compared(
     return not trips
 
 
-def _gates(texts: Sequence[str]) -> "list[Gate]":
+def _gates(texts: Sequence[str], options: "Options") -> "list[Gate]":
     from goniometer import gates
     from goniometer.geometry import MEASURES, SPECTRA
     from goniometer.geometry.base_measures import BASE_MEASURES
 
-    return [gates.parse(text, MEASURES, {*SPECTRA, *BASE_MEASURES}) for text in texts]
+    found = [gates.parse(text, MEASURES, {*SPECTRA, *BASE_MEASURES}) for text in texts]
+    for gate in found:
+        if gate.measure in BASE_MEASURES and not options.at_base:
+            raise GoniometerError(
+                "a measure against the base, which is not measured here",
+                key=f"--fail-on {gate.text!r}",
+                fix="give --base, without --no-base-measures, --origin and --over",
+            )
+    return found
 
 
 def studied(settings: Study, out: Path, until: str) -> None:
@@ -109,8 +117,11 @@ def studied(settings: Study, out: Path, until: str) -> None:
     from goniometer.results import read_results
     from goniometer.study_console import print_study
 
+    def warn(line: str) -> None:
+        shown.progress.console.print(f"warning: {line}", style="yellow", soft_wrap=True)
+
     with bars() as shown:
-        page = run_study(settings, out, until=until, bars=shown)
+        page = run_study(settings, out, until=until, bars=shown, warn=warn)
     if until == "report":
         print_study(read_results(page.parent / "results.json"), stdout())
     stdout().print(f"{until}: {page}", soft_wrap=True, highlight=False)

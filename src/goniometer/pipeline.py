@@ -5,19 +5,21 @@ tasks -> rollouts -> objectives -> training -> deltas -> geometry -> statistics 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from goniometer import comparison, deltas
 from goniometer.behaviour.evaluate import ordered_pairs
+from goniometer.cells import CellPlan
 from goniometer.checks import DIVERGED, check_study
 from goniometer.claims import judge
 from goniometer.config import Study
 from goniometer.engine import run_local
 from goniometer.model import load
-from goniometer.plan import CellPlan, Plan, make_plan
+from goniometer.plan import Plan
+from goniometer.preflight import check_rollouts, preflight
 from goniometer.progress import Shown
 from goniometer.results import Accuracy, Cell, Comparison, Results, StudyResults
 from goniometer.stages import (
@@ -36,21 +38,35 @@ from goniometer.store import Store
 from goniometer.training.cell import read_record
 
 
-def run_study(study: Study, out: Path, *, bars: Shown, until: str = "report") -> Path:
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    bars: Shown,
+    until: str = "report",
+    warn: Callable[[str], None] = lambda _: None,
+) -> Path:
     """Run a study up to a stage: `rollouts`, `cells`, `evaluation` or `report`.
+
+    `warn` is called with each thing that can work and is unusual, before any work.
 
     Returns:
         The path of report.html, or of the run folder for an earlier stage.
 
     Raises:
-        GoniometerError: settings that cannot work, a model that cannot be loaded, a folder that
-            cannot be written or is in use.
+        GoniometerError: every fault that `preflight` finds, at once; weights that cannot be
+            loaded, a folder that is in use, rollouts that an arm cannot train on.
     """
-    plan = make_plan(study)
+    checked = preflight(study, out)
+    plan = checked.plan
+    for line in checked.warnings:
+        warn(line)
     torch.set_num_threads(study.training.threads)
+    base = load(study.models.base)  # before the folder: weights that cannot be read leave none
     with Store(out).locked():
-        run = Run(plan, Store(out), bars, load(study.models.base))
+        run = Run(plan, Store(out), bars, base)
         sampled = get_rollouts(run)
+        check_rollouts(plan, sampled.train, "rollouts")
         if until == "rollouts":
             return out
         columns = reference_columns(run, sampled)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from goniometer.config import Adapter
-from goniometer.errors import GoniometerError
+from goniometer.errors import Faults, GoniometerError
 from goniometer.seeds import derive
 
 _NAME = "default"  # PEFT's name of the only adapter
@@ -37,21 +37,9 @@ def attach(network: nn.Module, settings: Adapter, seed: int) -> PeftModel:
         seed: A of a module depends on this seed and on the module's name, and on nothing else.
 
     Raises:
-        GoniometerError: a target that is the name of no linear module.
+        GoniometerError: as `check_targets`.
     """
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    for target in settings.target_modules:
-        if target not in linear:
-            raise GoniometerError(
-                "no linear module of the network has this name",
-                key="adapter.target_modules",
-                found=repr(target),
-                expected=f"some of {', '.join(sorted(linear))}",
-            )
+    check_targets(network, settings)
     lora = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT divides it like any float
@@ -68,6 +56,31 @@ def attach(network: nn.Module, settings: Adapter, seed: int) -> PeftModel:
         if isinstance(module, LoraLayer):
             _initialise(module, derive(seed, "init", name))
     return adapted
+
+
+def check_targets(network: nn.Module, settings: Adapter) -> None:
+    """Require that every target is the last part of some linear module's name.
+
+    Raises:
+        GoniometerError: one fault a target that matches nothing, with the names that exist.
+    """
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    faults = Faults()
+    faults.found += [
+        GoniometerError(
+            "no linear module of the network has this name",
+            key="adapter.target_modules",
+            found=repr(target),
+            expected=f"some of {', '.join(sorted(linear))}",
+        )
+        for target in settings.target_modules
+        if target not in linear
+    ]
+    faults.raise_any()
 
 
 def _initialise(module: LoraLayer, seed: int) -> None:

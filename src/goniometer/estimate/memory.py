@@ -1,0 +1,107 @@
+"""Memory and disk that a study takes, in bytes, by formulas; each part says what it counts."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import final
+
+from goniometer.cells import CellPlan
+from goniometer.estimate.lengths import Lengths
+from goniometer.estimate.size import Size
+from goniometer.estimate.work import rows_of_prompt
+from goniometer.model.head import CHUNK
+from goniometer.plan import Plan
+
+FLOAT, HALF = 4, 2  # bytes of an element
+TOKEN_ON_DISK = 8  # bytes a token of a rollout: its id and its log-prob, compressed
+COLUMN_ON_DISK = 26  # bytes a token of a completion: a log-prob as JSON
+SCORE_ON_DISK = 4  # bytes a token of a completion that was scored: its text, compressed
+READING_ON_DISK = 4_000  # bytes of a pair's readings at one module, in tables and report
+
+
+@final
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak of a training step of one cell.
+
+    Attributes:
+        weights: of the network, in its dtype.
+        moving: adapter, or a float32 copy of the weights that move where theirs is narrower.
+        gradients: of what moves, float32.
+        optimiser: AdamW's two moments of what moves, float32 (arXiv 1711.05101).
+        last_good: a copy of what moves, kept for a step that is not finite.
+        activations: what autograd keeps for the longest micro-batch, `Size.kept` elements a
+            token; None where the config does not say.
+        logits: chunks of positions by vocabulary: logits, their softmax and its gradient.
+    """
+
+    weights: int
+    moving: int
+    gradients: int
+    optimiser: int
+    last_good: int
+    activations: int | None
+    logits: int
+
+    @property
+    def total(self) -> int:
+        """All parts; without activations where they are not known."""
+        parts = (self.weights, self.moving, self.gradients, self.optimiser, self.last_good)
+        return sum(parts) + (self.activations or 0) + self.logits
+
+
+def memory_of(cell: CellPlan, plan: Plan, size: Size, lengths: Lengths) -> Memory:
+    """Count the peak of one training step, from above: every row as long as the longest."""
+    study = plan.study
+    narrow = study.models.dtype == "bfloat16"
+    moving = size.trainable(cell.regime, study.adapter)
+    own = cell.regime == "lora" or narrow
+    rows = ceil(rows_of_prompt(cell, plan) * study.training.prompts_per_step)
+    tokens = ceil(rows / study.training.micro_batches) * lengths.longest
+    element = FLOAT if study.training.precision == "no" and not narrow else HALF
+    kept = None if size.kept is None else size.kept[cell.regime] * tokens * element
+    return Memory(
+        weights=size.parameters * (HALF if narrow else FLOAT),
+        moving=moving * FLOAT if own else 0,
+        gradients=moving * FLOAT,
+        optimiser=2 * moving * FLOAT,
+        last_good=moving * FLOAT,
+        activations=kept,
+        logits=3 * CHUNK * FLOAT,
+    )
+
+
+@final
+@dataclass(frozen=True)
+class Disk:
+    """Bytes that a study leaves in its run folder."""
+
+    cells: int
+    rollouts: int
+    scores: int
+    report: int
+
+    @property
+    def total(self) -> int:
+        """All parts."""
+        return self.cells + self.rollouts + self.scores + self.report
+
+
+def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
+    """Count files: each cell's adapter or weights in float32, rollouts, scores, readings.
+
+    Rollouts and scores are counted by token, with the longest completions allowed.
+    """
+    study, runs = plan.study, len(plan.cells) + 1
+    rollouts = study.rollouts
+    longest = round(lengths.prompt) + rollouts.max_new_tokens
+    rows = (rollouts.prompts + rollouts.held_out_prompts) * rollouts.rows_per_prompt
+    reference = any("reference" in cell.objective.needs for cell in plan.cells)
+    columns = rollouts.prompts * rollouts.rows_per_prompt * rollouts.max_new_tokens * reference
+    readings = len(plan.cells) * (len(plan.cells) - 1) // 2 * len(size.linear)
+    return Disk(
+        cells=sum(size.trainable(cell.regime, study.adapter) for cell in plan.cells) * FLOAT,
+        rollouts=(0 if rollouts.file else rows * longest * TOKEN_ON_DISK)
+        + columns * COLUMN_ON_DISK,
+        scores=runs * study.evaluation.problems * study.evaluation.max_new_tokens * SCORE_ON_DISK,
+        report=readings * READING_ON_DISK,
+    )

@@ -1,0 +1,119 @@
+"""What a study does: rows, tokens and floating-point operations of each of its stages."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, final
+
+from goniometer.cells import CellPlan
+from goniometer.estimate.lengths import Lengths
+from goniometer.estimate.size import Size
+from goniometer.plan import Plan
+from goniometer.rollouts import Rollout, RolloutSet
+from goniometer.tasks import Correct, Wrong
+
+Kind = Literal["train", "score", "generate"]
+MIXED = 0.5  # share of prompts with right and wrong rows both, assumed: known after sampling only
+PROBED = 20  # prompts on which an objective is asked for the rows that it takes
+
+
+@final
+@dataclass(frozen=True)
+class Stage:
+    """Part of a study.
+
+    Attributes:
+        name: what it does; training is by objective and regime.
+        kind: what bounds its speed: steps, scores without gradient, or tokens one by one.
+        runs: how often it is done.
+        rows: texts, in all runs.
+        tokens: prompt and completion together; only those written where it generates.
+        flops: floating-point operations; `Size.training_flops` derives them.
+    """
+
+    name: str
+    kind: Kind
+    runs: int
+    rows: int
+    tokens: int
+    flops: float
+
+
+def rows_of_prompt(cell: CellPlan, plan: Plan) -> float:
+    """Rows that a cell trains on of each prompt, asked of its objective itself.
+
+    The rows asked with are half wrong, or as many as the cell says; an objective that samples
+    for itself brings its own number.
+    """
+    if cell.objective.on_policy:
+        return float(getattr(cell.objective, "group_size", plan.study.rollouts.rows_per_prompt))
+    kept = plan.study.rollouts.rows_per_prompt
+    share = 0.5 if cell.wrong_share is None else cell.wrong_share
+    rows = []
+    for number in range(PROBED * kept):
+        # Spread evenly, so that each prompt has its part of the wrong rows.
+        wrong = int((number + 1) * share) > int(number * share)
+        grade = Wrong("answer") if wrong else Correct()
+        rows.append(Rollout(f"{number // kept}", (0,), (number,), "", (0.0,), grade, False))
+    return len(cell.objective.select(RolloutSet(tuple(rows))).row) / PROBED
+
+
+def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
+    """List the stages of a study with all that they take, in their order."""
+    study, runs = plan.study, len(plan.cells) + 1 + _matched(plan)
+    rollouts, text = study.rollouts, lengths.prompt + lengths.completion
+    forward = 2.0 * (size.body + size.head)
+
+    def stage(name: str, kind: Kind, times: int, rows: float, tokens: float) -> Stage:
+        total = round(times * rows)
+        lead = total * lengths.prompt if kind == "generate" else 0.0  # the prompts are read, too
+        return Stage(
+            name, kind, times, total, round(total * tokens), forward * (total * tokens + lead)
+        )
+
+    found = []
+    if rollouts.file is None:
+        asked = (rollouts.prompts + rollouts.held_out_prompts) / MIXED * rollouts.samples
+        found.append(stage("sample rollouts", "generate", 1, asked, lengths.completion))
+    if any("reference" in cell.objective.needs for cell in plan.cells):
+        rows = rollouts.prompts * rollouts.rows_per_prompt
+        found.append(stage("reference log-probs", "score", 1, rows, text))
+    found += _training(plan, size, lengths)
+    evaluation, held = study.evaluation, rollouts.held_out_prompts * rollouts.rows_per_prompt
+    written = min(lengths.completion, evaluation.max_new_tokens)
+    kl = study.divergence
+    return (
+        *found,
+        stage("evaluate, greedy", "generate", runs, evaluation.problems, written),
+        stage("held-out likelihood", "score", runs, held, text),
+        stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
+        stage("KL from the base", "score", runs, kl.prompts, lengths.prompt + kl.max_new_tokens),
+    )
+
+
+def _training(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
+    training, found = plan.study.training, []
+
+    def kind_of(cell: CellPlan) -> tuple[str, str]:
+        return cell.objective_name, cell.regime
+
+    for (name, regime), group in groupby(sorted(plan.cells, key=kind_of), key=kind_of):
+        cells = list(group)
+        rows = tokens = 0
+        flops = 0.0
+        for cell in cells:
+            mine = training.updates * training.prompts_per_step * rows_of_prompt(cell, plan)
+            body, head = size.training_flops(cell, plan.study.adapter)
+            text = lengths.prompt + lengths.completion
+            rows += round(mine)
+            tokens += round(mine * text)
+            flops += mine * (text * body + lengths.completion * head)
+            if cell.objective.on_policy:
+                flops += mine * text * 2.0 * (size.body + size.head)
+        title = f"train {name}" + ("" if regime == "lora" else f", {regime} weights")
+        found.append(Stage(title, "train", len(cells), rows, tokens, flops))
+    return found
+
+
+def _matched(plan: Plan) -> int:
+    match = plan.study.match
+    return len(match.arms) * len(match.by) if match else 0

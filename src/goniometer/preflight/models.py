@@ -1,0 +1,69 @@
+"""What a study asks of its models, checked without their weights."""
+
+from typing import Any
+
+from goniometer.config import Study
+from goniometer.errors import Faults, GoniometerError
+from goniometer.model import LanguageModel
+from goniometer.tasks import AbstractTask, Split
+from goniometer.training.adapter import check_targets
+
+ASKED = 2000  # problems of a split whose prompts are encoded
+
+
+def check_adapter(study: Study, base: LanguageModel) -> None:
+    """Require that the adapter's target modules exist, where an arm has an adapter.
+
+    Raises:
+        GoniometerError: every target that matches nothing, with the names that exist.
+    """
+    if any(arm.regime == "lora" for arm in study.arms):
+        check_targets(base.network, study.adapter)
+
+
+def check_contexts(study: Study, task: AbstractTask, base: LanguageModel) -> None:
+    """Require that prompts and the tokens written after them fit the model's context.
+
+    Raises:
+        GoniometerError: by split, with the longest of the prompts that were encoded.
+    """
+    context = context_of(base)
+    if context is None:
+        return
+    faults = Faults()
+    sampled = study.rollouts.file is None
+    splits: list[tuple[Split, int, int, str]] = [
+        ("train", study.rollouts.prompts, study.rollouts.max_new_tokens, "rollouts"),
+        ("validation", study.rollouts.held_out_prompts, study.rollouts.max_new_tokens, "rollouts"),
+        ("test", study.evaluation.problems, study.evaluation.max_new_tokens, "evaluation"),
+    ]
+    for split, count, new, section in splits if sampled else splits[-1:]:
+        problems = task.problems(split, min(count, ASKED), study.seed)
+        longest = max((len(base.encode_prompt(p.question)) for p in problems), default=0)
+        with faults.collected():
+            _require_fit(longest, new, context, split, section, base.name)
+    faults.raise_any()
+
+
+def context_of(model: LanguageModel) -> int | None:
+    """Longest text that the model's config allows; None where it does not say."""
+    network: Any = model.network
+    return getattr(network.config.get_text_config(), "max_position_embeddings", None)
+
+
+def _require_fit(longest: int, new: int, context: int, split: str, section: str, name: str) -> None:
+    if longest >= context:
+        raise GoniometerError(
+            f"a {split} prompt is longer than the context of {name}",
+            key="task",
+            found=f"{longest} tokens",
+            expected=f"below {context}",
+        )
+    if longest + new > context:
+        raise GoniometerError(
+            f"the longest {split} prompt and its completion do not fit the context of {name}",
+            key=f"{section}.max_new_tokens",
+            found=f"{longest} + {new} tokens",
+            expected=f"at most {context}",
+            fix=f"lower it to {context - longest}",
+        )

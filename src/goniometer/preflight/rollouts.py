@@ -1,0 +1,100 @@
+"""Whether rollouts have what the arms train on: asked of the objectives themselves."""
+
+from pathlib import Path
+
+from goniometer.errors import Faults, GoniometerError
+from goniometer.model import LanguageModel
+from goniometer.objectives import AbstractObjective
+from goniometer.plan import Plan
+from goniometer.preflight.models import context_of
+from goniometer.rollouts import Rollout, RolloutSet, sources
+from goniometer.rollouts.given import divide
+from goniometer.tasks import Correct, Wrong
+
+
+def check_file(plan: Plan, base: LanguageModel) -> RolloutSet:
+    """Read the study's file of rollouts and require that every arm can train on it.
+
+    Raises:
+        GoniometerError: all faults at once: no such file or rows that cannot be used, tokens that
+            the base does not have, too few mixed prompts, texts longer than the context, arms
+            with nothing to train on.
+    """
+    settings, faults = plan.study.rollouts, Faults()
+    file = Path(settings.file or "")
+    drawn = sources.read(file)
+    with faults.collected():
+        divide(file, settings, plan.study.seed, len(base.tokenizer))
+    with faults.collected():
+        check_rollouts(plan, drawn, str(file))
+    with faults.collected():
+        _check_lengths(drawn, base, str(file))
+    faults.raise_any()
+    return drawn
+
+
+def check_rollouts(plan: Plan, rollouts: RolloutSet, where: str) -> None:
+    """Require that every cell that trains on these rollouts as they are has something to learn.
+
+    Args:
+        plan: the cells.
+        rollouts: what they train on.
+        where: what to call the rollouts in an error.
+
+    Raises:
+        GoniometerError: one fault an objective, which names its arms and what is missing.
+    """
+    faults = Faults()
+    arms: dict[tuple[str, str], list[str]] = {}
+    for cell in plan.cells:
+        if not cell.objective.on_policy and cell.wrong_share is None:
+            names = arms.setdefault((cell.objective_name, repr(cell.objective)), [])
+            if cell.arm not in names:
+                names.append(cell.arm)
+    objectives = {repr(cell.objective): cell.objective for cell in plan.cells}
+    for (name, text), names in arms.items():
+        reason = nothing_to_learn(objectives[text], rollouts)
+        if reason is not None:
+            message = f"{', '.join(names)}: {name} has nothing to train on: {reason}"
+            faults.found.append(GoniometerError(message, file=where))
+    faults.raise_any()
+
+
+def nothing_to_learn(objective: AbstractObjective, rollouts: RolloutSet) -> str | None:
+    """Say why an objective has nothing to train on in these rollouts; None where it has.
+
+    An objective that tells a right row of a prompt from a wrong one, and gives all rows here one
+    weight, compares rows within prompts and finds nothing to compare.
+    """
+    examples = objective.select(rollouts)
+    mixed = bool(rollouts.mixed().rows)
+    if not len(examples.row):
+        if not any(row.correct for row in rollouts.rows):
+            return "no row is correct"
+        return f"it takes none of {len(rollouts.rows)} rows" if mixed else _UNMIXED
+    if mixed or len(set(examples.coefficient.tolist())) > 1:
+        return None
+    graded = any(row.correct for row in rollouts.rows) and any(row.wrong for row in rollouts.rows)
+    told_apart = len(set(objective.select(_PAIR).coefficient.tolist())) > 1
+    return _UNMIXED if told_apart and graded else None
+
+
+_UNMIXED = "no prompt has both right and wrong rows"
+_PAIR = RolloutSet(
+    (
+        Rollout("probe", (0,), (0,), "", (0.0,), Correct(), False),
+        Rollout("probe", (0,), (1,), "", (0.0,), Wrong("answer"), False),
+    )
+)
+
+
+def _check_lengths(rollouts: RolloutSet, base: LanguageModel, where: str) -> None:
+    context = context_of(base)
+    longest = max(len(row.prompt_tokens) + len(row.completion_tokens) for row in rollouts.rows)
+    if context is not None and longest > context:
+        raise GoniometerError(
+            f"a row is longer than the context of {base.name}",
+            file=where,
+            found=f"{longest} tokens",
+            expected=f"at most {context}",
+        )
