@@ -22,6 +22,7 @@ from goniometer.objectives.sft import SFT
 from goniometer.training import attach, detach, precompute, save, train
 from goniometer.training.columns import read_columns, write_columns
 from goniometer.training.loop import data_order, learning_rate_factor
+from tests.parity_task import make_sampler
 from tests.rollouts_factory import GROUPS, make_rollouts
 from tests.tiny_model import PAD, tiny_network, tiny_tokenizer
 
@@ -44,12 +45,17 @@ def run(objective, rollouts=ROLLOUTS, *, dtype=torch.float64, pad=PAD, **changes
     """Train once from the same start; return the record and the adapter's weights by name."""
     settings = SETTINGS.model_copy(update=changes)
     network = make_network(dtype)
-    columns = precompute(
-        make_model(network), rollouts, objective.needs, precision=settings.precision
-    )
+    model = make_model(network)
+    columns = precompute(model, rollouts, objective.needs, precision=settings.precision)
     adapted = attach(network, ADAPTER, seed=1)
     record = train_on(
-        adapted, objective, rollouts, settings=settings, columns=columns, pad_token=pad
+        adapted,
+        objective,
+        rollouts,
+        settings=settings,
+        columns=columns,
+        pad_token=pad,
+        sampler=make_sampler(model, rollouts, as_base=adapted.disable_adapter),
     )
     return record, weights_of(adapted)
 

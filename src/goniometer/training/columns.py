@@ -14,7 +14,8 @@ from goniometer.objectives.base import Need
 from goniometer.rollouts.data import RolloutSet
 
 Precision = Literal["no", "bf16", "fp16"]
-# By need: the log-probs in nats of every completion token, by row of the rollout set.
+# By need: the log-probs in nats of every completion token, by row of the rollout set; those that
+# are `mismatched` by prompt.
 Columns = Mapping[Need, Sequence[Sequence[float]]]
 
 
@@ -29,8 +30,9 @@ def precompute(
 ) -> Columns:
     """Compute the needed columns, once for all cells that train on these rollouts.
 
-    `behaviour` is what the rollouts brought along; `reference` is scored here, in the precision
-    of the training to come, without gradient.
+    `behaviour` is what the rollouts brought along; `reference` and `mismatched` (the base's
+    log-probs of `mismatched_texts`) are scored here, in the precision of the training to come,
+    without gradient.
 
     Args:
         model: the base, no adapter attached.
@@ -41,18 +43,41 @@ def precompute(
         advance: called with the number of rows after each batch.
     """
     columns: dict[Need, Sequence[Sequence[float]]] = {}
+    texts: dict[Need, list[tuple[tuple[int, ...], tuple[int, ...]]]] = {}
     if "behaviour" in needs:
         columns["behaviour"] = [row.logprobs for row in rollouts.rows]
     if "reference" in needs:
+        texts["reference"] = [(r.prompt_tokens, r.completion_tokens) for r in rollouts.rows]
+    if "mismatched" in needs:
+        texts["mismatched"] = mismatched_texts(rollouts)
+    for need, pairs in texts.items():
         with accelerator_for(model.network, precision).autocast():
-            columns["reference"] = completion_logprobs(
+            columns[need] = completion_logprobs(
                 model,
-                [row.prompt_tokens for row in rollouts.rows],
-                [row.completion_tokens for row in rollouts.rows],
+                [prompt for prompt, _ in pairs],
+                [completion for _, completion in pairs],
                 batch_size=batch_size,
                 advance=advance,
             )
     return columns
+
+
+def mismatched_texts(
+    rollouts: RolloutSet,
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Each prompt with the first completion of the next one, the last with that of the first.
+
+    Raises:
+        GoniometerError: there is no other prompt.
+    """
+    first = [rollouts.rows[indices[0]] for _, indices in rollouts.groups()]
+    if len(first) < 2:
+        raise GoniometerError(
+            "a mismatched completion is another prompt's", key="rollouts.prompts",
+            found=f"{len(first)} prompt", expected="2 at least",
+        )  # fmt: skip
+    following = [*first[1:], first[0]]
+    return [(a.prompt_tokens, b.completion_tokens) for a, b in zip(first, following, strict=True)]
 
 
 def accelerator_for(network: nn.Module, precision: Precision) -> Accelerator:

@@ -2,7 +2,8 @@
 
 Prompts, not rows, are what is shuffled, from a seed that knows no objective: all arms of a study
 see the same prompts in the same order and make the same number of steps, also where an objective
-selects nothing. Losses sum over a step, and one place divides, by the units of the whole step.
+selects nothing. Losses sum over a step, and one place divides, by the units of the whole step. The
+source of batches alone knows whether they were given or are sampled anew at each step.
 """
 
 import math
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 from goniometer.config import Training
 from goniometer.errors import GoniometerError
 from goniometer.objectives.base import AbstractObjective
+from goniometer.results import Coefficients
 from goniometer.rollouts.data import RolloutSet
 from goniometer.seeds import derive
-from goniometer.training.batches import Batches
+from goniometer.training.batches import Batches, Source
 from goniometer.training.columns import Columns, accelerator_for
+from goniometer.training.histogram import Counts, first_and_last
+from goniometer.training.sampled import Sampled, Sampler
 
 
 @final
@@ -37,7 +41,9 @@ class TrainingRecord:
         gradient_norms: of the divided gradient, before clipping.
         clipped: share of the steps whose norm was above the clip.
         metrics: sums over the step: those of the objective, `units`, and `nll_right`,
-            `tokens_right`, `nll_wrong`, `tokens_wrong` of the rows among its examples.
+            `tokens_right`, `rows_right` and the same of wrong of the rows among its examples.
+        coefficients: histograms of the gradient coefficients that reached the network, over the
+            first and over the last tenth of the steps.
     """
 
     state: Literal["trained", "non-finite"]
@@ -46,6 +52,7 @@ class TrainingRecord:
     gradient_norms: tuple[float, ...]
     clipped: float
     metrics: dict[str, tuple[float, ...]]
+    coefficients: tuple[Coefficients, ...] = ()
 
 
 def train(  # noqa: PLR0913 - what a run depends on, by name
@@ -59,6 +66,7 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
     columns: Columns,
     pad_token: int,
     on_step: Callable[[int, float], None],
+    sampler: Sampler | None = None,
 ) -> TrainingRecord:
     """Train the weights that require a gradient, in place, with AdamW (arXiv 1711.05101).
 
@@ -75,13 +83,15 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
         columns: at least what the objective needs, by row of the rollout set.
         pad_token: any valid id.
         on_step: called after each step with its number, from 0, and its loss by unit.
+        sampler: what an on-policy objective's completions are sampled by; else it is not used.
 
     Raises:
         GoniometerError: an objective that selects nothing, a column that it needs and that is
-            absent, fewer prompts than a step takes, a precision that cannot be had.
+            absent, fewer prompts than a step takes, a precision that cannot be had, no sampler
+            for an on-policy objective, or one that does not know a prompt's problem.
     """
-    batches = _prepare(objective, rollouts, columns, pad_token)
-    order = data_order(len(batches.positions), settings, order_seed)
+    source = _source(objective, rollouts, columns, pad_token, sampler, order_seed)
+    order = data_order(sum(1 for _ in rollouts.groups()), settings, order_seed)
     accelerator = accelerator_for(network, settings.precision)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, weight_decay=settings.weight_decay)
@@ -90,9 +100,12 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
     losses: list[float] = []
     norms: list[float] = []
     logs: list[dict[str, float]] = []
+    counts: list[Counts] = []
     for step, prompts in enumerate(order):
         optimiser.zero_grad()
-        log = _accumulate(accelerator, network, objective, batches, _parts(prompts, settings))
+        with accelerator.autocast():
+            batches, places = source.at(network, step, prompts)
+        log, counted = _accumulate(accelerator, network, objective, batches, places, settings)
         units = max(log["units"], 1.0)
         norm = _divide_and_clip(weights, units, settings.clip)
         loss = log.pop("loss") / units
@@ -105,6 +118,7 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
         losses.append(loss)
         norms.append(norm)
         logs.append(log)
+        counts.append(counted)
         on_step(step, loss)
     finite = len(losses) == settings.updates
     return TrainingRecord(
@@ -116,6 +130,7 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
         metrics={
             name: tuple(log.get(name, 0.0) for log in logs) for name in sorted(set().union(*logs))
         },
+        coefficients=first_and_last(counts, settings.steps),
     )
 
 
@@ -161,9 +176,20 @@ def learning_rate_factor(step: int, settings: Training) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (settings.steps - warm_up)))
 
 
-def _prepare(
-    objective: AbstractObjective, rollouts: RolloutSet, columns: Columns, pad_token: int
-) -> Batches:
+def _source(
+    objective: AbstractObjective,
+    rollouts: RolloutSet,
+    columns: Columns,
+    pad_token: int,
+    sampler: Sampler | None,
+    order_seed: int,
+) -> Source:
+    if objective.on_policy:
+        if sampler is None:
+            raise GoniometerError(
+                f"{objective.name} samples while it trains", fix="give train a sampler"
+            )
+        return Sampled(objective, rollouts, sampler, pad_token, order_seed)
     examples = objective.select(rollouts)
     if not len(examples.row):
         raise GoniometerError(f"{objective.name} selects none of the {len(rollouts.rows)} rollouts")
@@ -176,9 +202,13 @@ def _prepare(
     return Batches(rollouts, examples, needed, pad_token)
 
 
-def _parts(prompts: Sequence[int], settings: Training) -> list[Sequence[int]]:
+def _parts(batches: Batches, prompts: Sequence[int], settings: Training) -> list[Sequence[int]]:
+    """Cut a step's prompts into micro-batches; prompts of similar length go together."""
+    if settings.micro_batches == 1:
+        return [prompts]
+    by_length = sorted(prompts, key=batches.length)
     size = len(prompts) // settings.micro_batches
-    return [prompts[start : start + size] for start in range(0, len(prompts), size)]
+    return [by_length[start : start + size] for start in range(0, len(prompts), size)]
 
 
 def _accumulate(
@@ -186,21 +216,31 @@ def _accumulate(
     network: nn.Module,
     objective: AbstractObjective,
     batches: Batches,
-    parts: Sequence[Sequence[int]],
-) -> dict[str, float]:
-    """Add up gradients, and return the sums of loss, units and metrics; nothing is divided."""
+    prompts: Sequence[int],
+    settings: Training,
+) -> tuple[dict[str, float], Counts]:
+    """Add up gradients, and return the sums of loss, units and metrics; nothing is divided.
+
+    The loss is differentiated as far as the log-probs, which gives the gradient coefficients, and
+    from there on by the network.
+    """
     sums: dict[str, float] = defaultdict(float, loss=0.0, units=0.0)
-    for prompts in parts:
-        if not any(batches.positions[prompt] for prompt in prompts):
+    counts = Counts.none()
+    with accelerator.autocast():
+        mismatched = batches.mismatched(network, prompts)
+    for part in _parts(batches, prompts, settings):
+        if not any(batches.positions[prompt] for prompt in part):
             continue
         with accelerator.autocast():
-            batch, log = batches.score(network, prompts)
-        loss = objective.loss(batch)
-        accelerator.backward(loss.total)
-        log |= {"loss": float(loss.total.detach()), "units": float(loss.units)}
+            scored = batches.score(network, part, mismatched)
+        loss = objective.loss(scored.batch)
+        (slope,) = torch.autograd.grad(loss.total, scored.batch.logprobs)
+        torch.autograd.backward(scored.logprobs, slope)
+        counts += Counts.of(-slope, scored.batch.mask, scored.right)
+        log = scored.log() | {"loss": float(loss.total.detach()), "units": float(loss.units)}
         for name, value in (loss.metrics | log).items():
             sums[name] += value
-    return dict(sums)
+    return dict(sums), counts
 
 
 def _divide_and_clip(weights: Sequence[nn.Parameter], units: float, clip: float) -> float:
