@@ -17,7 +17,6 @@ from goniometer.checks import DIVERGED, check_study
 from goniometer.claims import judge
 from goniometer.config import Study
 from goniometer.engine import run_local
-from goniometer.model import load
 from goniometer.plan import Plan
 from goniometer.preflight import check_rollouts, preflight
 from goniometer.progress import Shown
@@ -30,12 +29,14 @@ from goniometer.stages import (
     Sampled,
     evaluate_all,
     get_rollouts,
+    load_model,
     reference_columns,
     train_one,
 )
 from goniometer.statistics import accuracy, compare_all
 from goniometer.store import Store
 from goniometer.training.cell import read_record
+from goniometer.warm_up import warmed_up
 
 
 def run_study(
@@ -62,9 +63,10 @@ def run_study(
     for line in checked.warnings:
         warn(line)
     torch.set_num_threads(study.training.threads)
-    base = load(study.models.base)  # before the folder: weights that cannot be read leave none
+    # Before the folder: weights that cannot be read leave none.
+    base = load_model(study, study.models.base)
     with Store(out).locked():
-        run = Run(plan, Store(out), bars, base)
+        run = warmed_up(Run(plan, Store(out), bars, base))
         sampled = get_rollouts(run)
         check_rollouts(plan, sampled.train, "rollouts")
         if until == "rollouts":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import torch
+
 from goniometer import comparison, deltas
 from goniometer.behaviour.evaluate import HeldOut, Scores, evaluate, held_out
 from goniometer.behaviour.placed import Placed
@@ -51,6 +53,7 @@ class Run:
         common = {
             "versions": comparison.versions(VERSIONED),
             "threads": self.study.training.threads,
+            "device": next(self.base.network.parameters()).device.type,
         }
         return self.store.ensure(stage, label, {**inputs, **common}, make)
 
@@ -74,6 +77,16 @@ class Evaluated:
     held_out: HeldOut
 
 
+def load_model(study: Study, reference: str) -> LanguageModel:
+    """Load a model on the study's device, in its precision.
+
+    Raises:
+        GoniometerError: as `load`.
+    """
+    settings = study.models
+    return load(reference, device=settings.device, dtype=getattr(torch, settings.dtype))
+
+
 def get_rollouts(run: Run) -> Sampled:
     """Sample the teacher on training and validation prompts, or read the study's file."""
     settings, study = run.study.rollouts, run.study
@@ -81,7 +94,8 @@ def get_rollouts(run: Run) -> Sampled:
         vocabulary = len(run.base.tokenizer)
         return Sampled(*divide(Path(settings.file), settings, study.seed, vocabulary))
 
-    teacher = load(study.models.teacher)
+    named = study.models.teacher
+    teacher = run.base if named == BASE else load_model(study, named)
 
     def make(folder: Path) -> None:
         require_same_tokens(run.base, teacher)

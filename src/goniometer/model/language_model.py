@@ -104,7 +104,7 @@ def load(
 
     Args:
         reference: as `find` reads it; the model's name is what it found.
-        device: where the weights go.
+        device: where the weights go; `auto` is cuda where there is one.
         dtype: of the weights, whatever they are stored in.
 
     Raises:
@@ -125,8 +125,12 @@ def load(
         raise GoniometerError(f"{len(missing)} weights are missing", file=folder, key=missing[0])
     network.generation_config = GenerationConfig()
     with refused(folder):
-        network = network.to(device).eval()
+        network = network.to(_device(device)).eval()
     return LanguageModel(network, tokenizer, found.source)
+
+
+def _device(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def load_tokenizer(folder: Path) -> Any:
