@@ -264,6 +264,7 @@ def test_a_gate_that_cannot_be_read_is_said_before_any_work(adapters, tmp_path):
     for gate, message in (
         ("cosin<0.9", "no such measure; found 'cosin'. The nearest is 'cosine'"),
         ("cosine", "not a gate"),
+        ("relative_norm>1", "a measure against the base, which is not measured here. Give --base"),
     ):
         _is_one_line(goniometer("compare", *runs, "--fail-on", gate), message)
         assert not out.exists()

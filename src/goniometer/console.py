@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from goniometer.config import Study
+from goniometer.errors import GoniometerError
 from goniometer.progress import bars
 from goniometer.results import AgainstBase, Band, Comparison, NullKind, Reading, Trajectory
 

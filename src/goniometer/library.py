@@ -36,6 +36,12 @@ class Options:
     exact: bool = False
     base_measures: bool = True
 
+    @property
+    def at_base(self) -> bool:
+        """Whether runs are measured against the base; over steps it would cost too much."""
+        asked = self.base is not None and self.base_measures
+        return asked and self.origin is None and self.over is None
+
 
 def compare(  # noqa: PLR0913 (the command has as many)
     runs: Runs,

@@ -53,11 +53,14 @@ def find_checkpoints(runs: Mapping[str, str]) -> Checkpoints:
     """
     found = {name: _numbered(Path(source)) for name, source in runs.items()}
     without = [name for name, steps in found.items() if not steps]
-    if len(without) == len(runs):
+    if len(without) == len(runs) > 1:
         return _listed(runs)
     if without:
+        if not Path(runs[without[0]]).exists():
+            raise GoniometerError("no such folder", file=runs[without[0]])
+        others = ", as the other runs have" if len(runs) > 1 else ""
         raise GoniometerError(
-            "no subfolder checkpoint-N here, as the other runs have",
+            f"no subfolder checkpoint-N here{others}",
             file=runs[without[0]],
             fix="give folders with checkpoints, or the checkpoints of one run themselves",
         )

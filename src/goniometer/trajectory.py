@@ -7,7 +7,7 @@ inner product of totals and of increments (classical scaling, Torgerson, Psychom
 The rank-1 share is the energy that the best single direction holds of the checkpoints stacked as
 vectors, as where RLVR trajectories are called rank-1 (arXiv 2605.21468; arXiv 2510.00553 says it
 of the matrices of one update). There a high share is read as a finding. But totals share their
-past: independent increments alone give a share that is far from small (Antognini and
+past: unrelated (orthogonal) increments alone give a share that is far from small (Antognini and
 Sohl-Dickstein, NeurIPS 2018), and so that null stands beside each share, and the share of the
 increments, which share nothing by construction, beside that of the totals. Where we leave these
 papers: theirs is taken by tensor, ours over all modules of a scope; PCA centres, we do not.
