@@ -8,7 +8,7 @@ from goniometer.model.language_model import LanguageModel, load
 from goniometer.model.perturb import perturbed
 from goniometer.model.reference import EMBEDDED, find
 from goniometer.model.score import completion_logprobs, token_logprobs
-from goniometer.model.skeleton import network_of, skeleton
+from goniometer.model.skeleton import is_here, network_of, skeleton
 
 __all__ = [
     "EMBEDDED",
@@ -17,6 +17,7 @@ __all__ = [
     "completion_logprobs",
     "find",
     "generate",
+    "is_here",
     "load",
     "network_of",
     "perturbed",

@@ -5,12 +5,14 @@ made on torch's meta device, where tensors have a shape and no memory.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from goniometer.deltas.hub import hub_id
 from goniometer.model.language_model import LOCAL, LanguageModel, load_tokenizer, refused
 from goniometer.model.reference import find
 
@@ -29,6 +31,20 @@ def skeleton(reference: str) -> LanguageModel:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
         network = _on_meta(config)
     return LanguageModel(network, tokenizer, found.source)
+
+
+def is_here(reference: str) -> bool:
+    """Say whether a model can be read without the network: not of the Hub, or in its cache."""
+    asked = hub_id(reference) if "@" in reference else None
+    if asked is None:
+        return True
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot = snapshot_download(asked.repo, revision=asked.revision, local_files_only=True)
+    except Exception:  # not in the cache, a name that the Hub would not take
+        return False
+    return any((Path(snapshot) / asked.folder).glob("*.safetensors"))
 
 
 def network_of(config: Mapping[str, Any], where: str) -> nn.Module:

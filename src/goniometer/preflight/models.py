@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch import nn
+
 from goniometer.config import Study
 from goniometer.errors import Faults, GoniometerError
 from goniometer.model import LanguageModel
@@ -11,14 +13,14 @@ from goniometer.training.adapter import check_targets
 ASKED = 2000  # problems of a split whose prompts are encoded
 
 
-def check_adapter(study: Study, base: LanguageModel) -> None:
+def check_adapter(study: Study, network: nn.Module) -> None:
     """Require that the adapter's target modules exist, where an arm has an adapter.
 
     Raises:
         GoniometerError: every target that matches nothing, with the names that exist.
     """
     if any(arm.regime == "lora" for arm in study.arms):
-        check_targets(base.network, study.adapter)
+        check_targets(network, study.adapter)
 
 
 def check_contexts(study: Study, task: AbstractTask, base: LanguageModel) -> None:

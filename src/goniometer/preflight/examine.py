@@ -1,0 +1,147 @@
+"""All checks of a study in their order; what one fault hides is not asked for, the rest is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from torch import nn
+
+from goniometer import tasks
+from goniometer.config import Study
+from goniometer.errors import Faults, GoniometerError
+from goniometer.estimate.lengths import (
+    Lengths,
+    lengths_of_rows,
+    lengths_of_task,
+    longest_allowed,
+)
+from goniometer.estimate.memory import disk_of
+from goniometer.estimate.size import Size, size_of
+from goniometer.model import LanguageModel, is_here, network_of, skeleton
+from goniometer.model.reference import find
+from goniometer.plan import Plan, make_plan
+from goniometer.preflight.disk import check_disk, check_writable
+from goniometer.preflight.models import check_adapter, check_contexts
+from goniometer.preflight.ranges import unusual
+from goniometer.preflight.rollouts import check_file
+from goniometer.rollouts import RolloutSet
+from goniometer.rollouts.sample import require_same_tokens
+
+
+@final
+@dataclass
+class Examined:
+    """What was found of a study while it was checked.
+
+    Attributes:
+        study: its settings.
+        faults: what is wrong with it.
+        absent: models and files that are not on this machine.
+        made: its plan, where one can be made.
+        base: the base without weights, where it is here.
+        network: the base's, or that of `models.base_config` where the base is not here.
+        rows: those of `rollouts.file`, where nothing is wrong with them.
+    """
+
+    study: Study
+    faults: Faults = field(default_factory=Faults)
+    absent: Faults = field(default_factory=Faults)
+    made: Plan | None = None
+    base: LanguageModel | None = None
+    network: nn.Module | None = None
+    rows: RolloutSet | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan; ask where `faults` are none."""
+        if self.made is None:
+            raise ValueError("the study has faults")
+        return self.made
+
+    @property
+    def size(self) -> Size | None:
+        """Counts of the base's weights, where its shape is known."""
+        return None if self.network is None else size_of(self.network)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What can work and is unusual."""
+        return (*self.plan.notes, *unusual(self.plan, self.size))
+
+    @property
+    def lengths(self) -> Lengths:
+        """Lengths of the study's texts, as well as they can be known."""
+        file = self.study.rollouts.file
+        if file is not None and self.rows is not None:
+            return lengths_of_rows(self.rows, Path(file).name)
+        if file is None and self.base is not None and self.made is not None:
+            return lengths_of_task(self.base, self.made.task, self.study)
+        return longest_allowed(self.study)
+
+
+def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
+    """Check a study.
+
+    Args:
+        study: its settings.
+        out: the folder that it would be run in; it is not made.
+        fetch: whether a model of the Hub may be downloaded, or is absent where it is not cached.
+    """
+    found = Examined(study)
+    with found.faults.collected():
+        check_writable(out)
+    with found.faults.collected():
+        found.made = make_plan(study)
+    found.base = _header(found, study.models.base, fetch)
+    if found.base is not None:
+        found.network = found.base.network
+    elif study.models.base_config is not None:
+        with found.faults.collected():
+            where = f"{study.name}: models.base_config"
+            found.network = network_of(study.models.base_config, where)
+    if found.network is not None:
+        with found.faults.collected():
+            check_adapter(study, found.network)
+    if found.base is not None:
+        _check_texts(found, found.base, fetch)
+    _check_file(found)
+    if found.made is not None and found.size is not None:
+        with found.faults.collected():
+            check_disk(disk_of(found.made, found.size, found.lengths), out)
+    return found
+
+
+def _header(found: Examined, reference: str, fetch: bool) -> LanguageModel | None:
+    here = False
+    with found.absent.collected():
+        if not fetch and not is_here(reference):
+            raise GoniometerError("not on this machine; a plan downloads nothing", file=reference)
+        find(reference)
+        here = True
+    with found.faults.collected():
+        return skeleton(reference) if here else None
+    return None
+
+
+def _check_texts(found: Examined, base: LanguageModel, fetch: bool) -> None:
+    study = found.study
+    if study.rollouts.file is None and study.models.teacher not in ("base", study.models.base):
+        teacher = _header(found, study.models.teacher, fetch)
+        with found.faults.collected():
+            if teacher is not None:
+                require_same_tokens(base, teacher)
+    with found.faults.collected():
+        task = tasks.build(study.task.name, study.task.options, study.name)
+        check_contexts(study, task, base)
+
+
+def _check_file(found: Examined) -> None:
+    file = found.study.rollouts.file
+    if file is None:
+        return
+    if not Path(file).is_file():
+        with found.absent.collected():
+            raise GoniometerError("no such file of rollouts", file=file, key="rollouts.file")
+    elif found.made is not None and found.base is not None:
+        with found.faults.collected():
+            found.rows = check_file(found.made, found.base)
