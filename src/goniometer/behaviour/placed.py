@@ -14,10 +14,11 @@ from goniometer.model import LanguageModel, perturbed
 @final
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A base and the update on it, None for the base alone."""
+    """A base and the update on it, times a factor; None for the base alone."""
 
     base: LanguageModel
     delta: Mapping[str, AbstractMatrix] | None = None
+    factor: float = 1.0
 
     @contextmanager
     def running(self) -> Iterator[LanguageModel]:
@@ -27,5 +28,9 @@ class Placed:
             GoniometerError: the update does not fit the base; the module is named.
         """
         deltas = [] if self.delta is None else [self.delta]
-        with perturbed(self.base.network, deltas, torch.ones(1, len(deltas))):
+        with perturbed(
+            self.base.network,
+            deltas,
+            torch.full((1, len(deltas)), self.factor, dtype=torch.float64),
+        ):
             yield self.base
