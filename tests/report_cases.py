@@ -7,6 +7,7 @@ from goniometer.report.build import render
 from goniometer.report.page import Page, compose
 from tests import steps_factory
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
+from tests.study_factory import GRID
 
 HOSTILE = {
     "SFT": "<script>window.hacked=1</script>",
@@ -21,6 +22,7 @@ CASES = {
     "comparison": lambda: results(layers=36, identical=("SFT", "RFT"), zero="DPO"),
     "two runs": lambda: results(runs=("SFT", "DPO")),
     "steps": lambda: steps_factory.results({"sft": 0.6, "<i>dpo</i>": 0.0}),
+    "grid": lambda: results(study=True, runs=GRID),
     "hostile": lambda: renamed(results(study=True), HOSTILE),
 }
 

@@ -56,6 +56,11 @@ def _curve(y: alt.Y, title: str | None, axis: alt.Axis) -> alt.Chart:
     return line
 
 
+def drawn(index: Index) -> tuple[Cell, ...]:
+    """The runs whose curves are drawn: of the grid, only those that did not train to the end."""
+    return tuple(c for c in index.cells if c.name not in index.grid or c.state != "trained")
+
+
 def loss(index: Index, cell: Cell) -> Chart:
     """Loss of one run."""
     signals = {
@@ -130,9 +135,9 @@ def held_out_spec() -> Spec:
 
 
 def held_out(index: Index) -> Chart:
-    """NLL of held-out completions, right (filled) and wrong (hollow), of every run."""
+    """NLL of held-out completions, right (filled) and wrong (hollow), of arms and repeats."""
     rows: list[Row] = []
-    for cell in index.cells:
+    for cell in (index.cell_of[name] for name in index.shown if name in index.cell_of):
         for kind, base, tuned in (
             ("right rows", cell.nll_right_base, cell.nll_right),
             ("wrong rows", cell.nll_wrong_base, cell.nll_wrong),

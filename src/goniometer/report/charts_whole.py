@@ -153,10 +153,13 @@ def _cell(pair: PairReadings | None, i: int, j: int) -> Row:
 
 
 def seriated(index: Index) -> tuple[str, ...]:
-    """The runs, alike ones side by side: optimal leaf order, average linkage on 1 - cosine."""
+    """The runs but the grid's, alike ones side by side.
+
+    Optimal leaf order, average linkage on 1 - cosine.
+    """
     from scipy.cluster.hierarchy import leaves_list, linkage
 
-    names = index.names
+    names = index.shown
     if len(names) < 3:
         return names
     distances = []

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import notation, words_steps
+from goniometer.report import notation, words_grid, words_steps
 from goniometer.report.index import Index, cosine, read, whole
 from goniometer.report.panels import most_different
 from goniometer.report.words import binding, groups, headline, sameness
@@ -55,6 +55,7 @@ def _of_pairs(index: Index) -> list[str]:
         *_yardstick(index),
         *_scores(index),
         *_against_geometry(index),
+        *words_grid.sentences(index),
     ]
 
 

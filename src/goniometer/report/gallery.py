@@ -1,15 +1,21 @@
 """All charts of a page: by name, with their specifications, menus and order."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from goniometer.report import (
+    charts_coefficients,
     charts_depth,
+    charts_seed_scores,
+    charts_seeds,
+    charts_sizes,
     charts_steps,
     charts_study,
+    charts_sweep,
     charts_training,
     charts_whole,
+    gallery_study,
     panels,
 )
 from goniometer.report.chart import Chart, unchecked
@@ -17,11 +23,6 @@ from goniometer.report.index import Index
 from goniometer.report.panels import Grid
 from goniometer.report.theme import Spec
 from goniometer.report.vega import compiled
-from goniometer.results import Paired
-
-VERDICTS = (
-    "different", "different but within the margin", "equivalent within the margin", "undecided",
-)  # fmt: skip
 
 
 @final
@@ -49,6 +50,8 @@ class Gallery:
     forests: tuple[str, ...]  # one a verdict
     curves: tuple[tuple[str, str], ...]  # loss chart, norm chart
     steps: tuple[tuple[str, tuple[str, ...]], ...] = ()  # run, charts of its trajectory
+    coefficients: tuple[tuple[str, ...], ...] = ()  # charts of each arm
+    sweeps: dict[str, tuple[str, ...]] = field(default_factory=dict)  # factor: charts
 
 
 def hang(index: Index, order: Sequence[str]) -> Gallery:
@@ -59,19 +62,21 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
         "matrix": charts_whole.matrix(index, order),
     }
     menus, grids = _small_multiples(charts, index)
-    charts |= _study_charts(index)
-    forests = _forests(charts, index.paired_arms)
-    curves = _curves(charts, index)
+    charts |= gallery_study.study_charts(index)
+    forests = gallery_study.forests(charts, index.paired_arms)
+    curves = gallery_study.curves(charts, index)
     steps = _trajectories(charts, index)
+    coefficients = gallery_study.coefficients(charts, index)
+    sweeps = gallery_study.sweeps(charts, index)
     bases = _bases(index, {chart.base for chart in charts.values()})
-    return Gallery(charts, bases, menus, grids, forests, curves, steps)
+    return Gallery(charts, bases, menus, grids, forests, curves, steps, coefficients, sweeps)
 
 
 def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
     """The Vega-Lite specification of each base."""
     return {
         "ruler": charts_whole.ruler_spec,
-        "matrix": lambda: charts_whole.matrix_spec(len(index.names)),
+        "matrix": lambda: charts_whole.matrix_spec(len(index.shown)),
         "layer": lambda: charts_depth.profile_spec(panels.axis(index, "layer")[0], "layer"),
         "projection": lambda: charts_depth.profile_spec(
             panels.axis(index, "projection")[0], "projection"
@@ -82,6 +87,11 @@ def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
         "norm": charts_training.norm_spec,
         "held-out": charts_training.held_out_spec,
         "steps": charts_steps.steps_spec,
+        "coefficients": charts_coefficients.histogram_spec,
+        "seeds": charts_seeds.seeds_spec,
+        "seed-scores": charts_seed_scores.scores_spec,
+        "divergence": charts_sizes.divergence_spec,
+        **charts_sweep.specifications(),
     }
 
 
@@ -95,11 +105,13 @@ def _small_multiples(
     charts: dict[str, Chart], index: Index
 ) -> tuple[dict[str, Menu], dict[str, tuple[str, ...]]]:
     drawn: dict[str, Grid] = {}
+    detailed = panels.detailed(index)
     if index.comparison.layers:
+        drawn["sizes"] = panels.sizes_by_run(index)
+    if index.comparison.layers and detailed:
         drawn["reference"] = panels.cosines_by_run(index)
         drawn["layers"] = panels.measures_of_pair(index, "layer")
-        drawn["sizes"] = panels.sizes_by_run(index)
-    if index.comparison.projections:
+    if index.comparison.projections and detailed:
         drawn["projections"] = panels.measures_of_pair(index, "projection")
     menus = {}
     for name, label, drives in (
@@ -118,28 +130,6 @@ def _small_multiples(
     return menus, grids
 
 
-def _study_charts(index: Index) -> dict[str, Chart]:
-    study = index.results.study
-    found = {}
-    if study and study.accuracies:
-        found["accuracies"] = charts_study.accuracies(index, study.accuracies)
-    if any(cell.nll_right is not None or cell.nll_wrong is not None for cell in index.cells):
-        found["held-out"] = charts_training.held_out(index)
-    return found
-
-
-def _forests(charts: dict[str, Chart], found: Sequence[Paired]) -> tuple[str, ...]:
-    forests = []
-    reach = 1.05 * max((100 * max(abs(p.low), abs(p.high), p.margin) for p in found), default=1.0)
-    room = charts_study.room([charts_study.difference(pair) for pair in found])
-    for i, verdict in enumerate(VERDICTS):
-        rows = sorted((p for p in found if p.verdict == verdict), key=lambda p: -p.difference)
-        if rows:
-            charts[f"forest-{i}"] = charts_study.forest(rows, reach, room)
-            forests.append(f"forest-{i}")
-    return tuple(forests)
-
-
 def _trajectories(
     charts: dict[str, Chart], index: Index
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -150,18 +140,4 @@ def _trajectories(
         }
         charts |= drawn
         named.append((one.name, tuple(drawn)))
-    return tuple(named)
-
-
-def _curves(charts: dict[str, Chart], index: Index) -> tuple[tuple[str, str], ...]:
-    study = index.results.study
-    clip = study.config.get("training", {}).get("clip") if study else None
-    norms = [norm for cell in index.cells for norm in cell.gradient_norms if norm > 0]
-    norms += [clip] if clip else []
-    limits = (min(norms) * 0.8, max(norms) * 1.25) if norms else (0.1, 10.0)
-    named = []
-    for i, cell in enumerate(index.cells):
-        charts[f"loss-{i}"] = charts_training.loss(index, cell)
-        charts[f"norm-{i}"] = charts_training.norm(index, cell, clip, limits)
-        named.append((f"loss-{i}", f"norm-{i}"))
     return tuple(named)

@@ -7,6 +7,7 @@ from typing import final
 
 from goniometer.report.theme import RUN_COLOURS, var
 from goniometer.results import (
+    Accuracy,
     Band,
     Cell,
     Comparison,
@@ -47,16 +48,23 @@ class Index:
 
     @cached_property
     def arms(self) -> tuple[str, ...]:
-        """The runs that a reader asks about: all, but for a study's repeats for its floors."""
-        repeats = self.repeats
-        return tuple(name for name in self.names if name not in repeats) or self.names
+        """The runs that a reader asks about: all, but for a study's repeats and its grid."""
+        return tuple(name for name in self.shown if name not in self.repeats) or self.shown
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Arms and their repeats for the floors; the grid's runs have charts of their own."""
+        return tuple(name for name in self.names if name not in self.grid) or self.names
 
     @cached_property
     def repeats(self) -> frozenset[str]:
         """The cells that a study trained only to know its floors."""
-        study = self.results.study
-        cells = study.cells if study else ()
-        return frozenset(cell.name for cell in cells if cell.role == "floor")
+        return frozenset(cell.name for cell in self.cells if cell.role == "floor")
+
+    @cached_property
+    def grid(self) -> frozenset[str]:
+        """The cells that differ from their arm in seed, learning rate or share of wrong rows."""
+        return frozenset(cell.name for cell in self.cells if cell.role == "grid")
 
     @cached_property
     def _pairs(self) -> dict[frozenset[str], PairReadings]:
@@ -73,6 +81,12 @@ class Index:
         return tuple(p for p in self.comparison.pairs if p.a in arms and p.b in arms)
 
     @cached_property
+    def shown_pairs(self) -> tuple[PairReadings, ...]:
+        """Pairs of arms and repeats."""
+        shown = set(self.shown)
+        return tuple(p for p in self.comparison.pairs if p.a in shown and p.b in shown)
+
+    @cached_property
     def paired_arms(self) -> tuple[Paired, ...]:
         """Paired tests between arms and with the base."""
         study = self.results.study
@@ -80,22 +94,38 @@ class Index:
         return tuple(p for p in (study.paired if study else ()) if {p.a, p.b} <= known)
 
     def colour(self, name: str) -> str:
-        """A run's colour, the same in all charts; a repeat has the colour of its arm."""
-        objective = {cell.name: cell.objective for cell in self.cells}
-        if name in self.repeats:
-            twins = [arm for arm in self.arms if objective.get(arm) == objective[name]]
-            name = twins[0] if twins else name
+        """A run's colour, the same in all charts; what repeats an arm has the arm's colour."""
+        if name in self.cell_of:
+            name = self.cell_of[name].arm
         place = self.arms.index(name) if name in self.arms else len(self.arms)
         return var(f"run-{place % RUN_COLOURS}")
 
     def fill(self, name: str) -> str:
-        """Repeats are hollow."""
-        return var("ground") if name in self.repeats else self.colour(name)
+        """Repeats and runs of the grid are hollow."""
+        hollow = name in self.repeats or name in self.grid
+        return var("ground") if hollow else self.colour(name)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The study's cells; none without a study."""
         return self.results.study.cells if self.results.study else ()
+
+    @cached_property
+    def cell_of(self) -> dict[str, Cell]:
+        """The study's cells by name."""
+        return {cell.name: cell for cell in self.cells}
+
+    @cached_property
+    def scores(self) -> dict[str, Accuracy]:
+        """Accuracies by run."""
+        study = self.results.study
+        return {accuracy.run: accuracy for accuracy in (study.accuracies if study else ())}
+
+    def norm(self, name: str) -> float | None:
+        """Norm of a run's whole update; None where there is no such run."""
+        found = next((run for run in self.comparison.runs if run.name == name), None)
+        size = found.scopes.get("all", {}).get("norm") if found else None
+        return size.value if size else None
 
     def floor_pairs(self, floor: Floor) -> Iterator[PairReadings]:
         """The pairs that a floor is made of, as far as they were compared."""

@@ -74,6 +74,15 @@ def percent(share: float, decimals: int = 1) -> str:
     return f"{fixed(100 * share, decimals)}\u00a0%"
 
 
+def percents(low: float, high: float, decimals: int = 1) -> str:
+    """A range of shares as percentages: `86.9 to 88.1 %`, one number where both are written alike.
+
+    The unit stands once, after the second.
+    """
+    ends = fixed(100 * low, decimals), fixed(100 * high, decimals)
+    return f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)}\u00a0%"
+
+
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, signed."""
     text = fixed(100 * difference, 1)

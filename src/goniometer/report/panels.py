@@ -62,9 +62,26 @@ def axis(index: Index, kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return labels, tuple(f"{kind}.{name}" for name in names)
 
 
+def detailed(index: Index) -> tuple[PairReadings, ...]:
+    """The pairs that have readings by layer or by projection; a large comparison has few or none.
+
+    Arms stand first, then repeats, then the grid's runs.
+    """
+    rank = {name: (name in index.repeats) + 2 * (name in index.grid) for name in index.names}
+    found = [
+        pair
+        for pair in index.comparison.pairs
+        if any(scope.startswith(("layer.", "projection.")) for scope in pair.scopes)
+    ]
+    return tuple(sorted(found, key=lambda pair: max(rank[pair.a], rank[pair.b])))
+
+
 def cosines_by_run(index: Index) -> Grid:
     """One panel a run: its cosine by layer to the run of the menu."""
-    runs = (*index.arms, *(name for name in index.names if name not in index.arms))[:MOST_RUNS]
+    known = {name for pair in detailed(index) for name in (pair.a, pair.b)}
+    ordered = (*index.arms, *(name for name in index.shown if name not in index.arms))
+    every = [name for name in ordered if name in known]
+    runs = tuple(every[:MOST_RUNS])
     labels, scopes = axis(index, "layer")
     floors = floor_rows(index, scopes, "cosine")
     panels = []
@@ -83,7 +100,7 @@ def cosines_by_run(index: Index) -> Grid:
         panels.append(Panel(run, "layer", labels, ("cosine",), rows, own, bands, groups, colour))
     lowest = min((panel.limits[0][0] for panel in panels), default=0.0)
     alike = tuple(replace(panel, limits=[(lowest, 1.0)]) for panel in panels)
-    return Grid(alike, runs, _central(index, runs), len(index.names) - len(runs))
+    return Grid(alike, runs, _central(index, runs), len(every) - len(runs))
 
 
 def _central(index: Index, runs: Sequence[str]) -> int:
@@ -98,8 +115,7 @@ def _central(index: Index, runs: Sequence[str]) -> int:
 
 def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
     """The pairs that a menu offers: of arms first, as many as the page has room for."""
-    arms = {(pair.a, pair.b) for pair in index.arm_pairs}
-    ordered = sorted(index.comparison.pairs, key=lambda pair: (pair.a, pair.b) not in arms)
+    ordered = detailed(index)
     scopes = len(index.comparison.layers) + len(index.comparison.projections)
     lines = sum(len(lines) for _, lines in PAIR_PANELS)
     bands = 4 * len(PAIR_PANELS)  # both ends of both nulls
@@ -109,8 +125,8 @@ def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
         room -= scopes * (lines + bands * (pair.null_group not in groups))
         groups.add(pair.null_group)
         if room < 0:
-            return tuple(ordered[:taken])
-    return tuple(ordered)
+            return ordered[:taken]
+    return ordered
 
 
 def most_different(pairs: Sequence[PairReadings]) -> PairReadings | None:
@@ -146,14 +162,15 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
     distinct = [pair for pair in index.arm_pairs if pair.state == "comparable"]
     shown = next(iter(alike_first(distinct)), None)
     first_shown = pairs.index(shown) if shown in pairs else 0
-    return Grid(tuple(panels), choices, first_shown, len(index.comparison.pairs) - len(pairs))
+    return Grid(tuple(panels), choices, first_shown, len(detailed(index)) - len(pairs))
 
 
 def sizes_by_run(index: Index) -> Grid:
     """One panel a run: the size of the menu by layer, on one scale for all runs."""
     labels, scopes = axis(index, "layer")
     present = [key for key in SIZES if key in index.comparison.measures]
-    runs = index.comparison.runs[:MOST_RUNS]
+    every = [run for run in index.comparison.runs if run.name in index.shown]
+    runs = every[:MOST_RUNS]
     rows = {
         run.name: [
             line(choice, choice, [run.scopes.get(scope, {}).get(key) for scope in scopes])
@@ -170,4 +187,4 @@ def sizes_by_run(index: Index) -> Grid:
         Panel(name, "layer", labels, titles, lines, own, colour=index.colour(name))
         for name, lines in rows.items()
     )
-    return Grid(panels, titles, 0, len(index.names) - len(panels))
+    return Grid(panels, titles, 0, len(every) - len(panels))

@@ -1,34 +1,14 @@
-"""Tables of the comparison: runs, pairs, the matrix as numbers, and the floors."""
+"""Tables of the comparison: runs, the matrix as numbers, the floors, and the definitions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from goniometer.report import notation
-from goniometer.report.index import NULL_KINDS, NULL_NAMES, Index, alike_first, read, whole
+from goniometer.report.charts_sizes import kl_text
+from goniometer.report.index import Index, read, whole
 from goniometer.report.panels import SIZES
-from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
-from goniometer.results import PairReadings, Reading
-
-# Columns of the table of pairs: measure, the head over it and its own.
-_COLUMNS = {
-    "cosine": ("cosine", "whole model"),
-    "cosine_mean": ("cosine", "mean of modules"),
-    "cosine_median": ("cosine", "median of modules"),
-    "off_direction": ("off direction", "norm"),
-    "off_direction_energy": ("off direction", "energy"),
-} | {
-    f"off_subspace_{side}{suffix}": (f"energy outside{head}", side)
-    for suffix, head in (("", ""), ("_reverse", ", reverse"))
-    for side in ("left", "right", "joint")
-} | {
-    f"angle_{side}_{which}": (f"{side} angle", which)
-    for side in ("left", "right")
-    for which in ("smallest", "median", "largest")
-} | {
-    "overlap_left": ("overlap", "left"),
-    "overlap_right": ("overlap", "right"),
-    "u1": ("top direction", "left"),
-    "v1": ("top direction", "right"),
-}  # fmt: skip
+from goniometer.report.tables import Cell, Column, Notes, Table, number, table, whole_number
+from goniometer.report.tables_pairs import COLUMNS
+from goniometer.results import Reading
 
 
 def matrix(index: Index, order: Sequence[str]) -> Table:
@@ -50,86 +30,13 @@ def matrix(index: Index, order: Sequence[str]) -> Table:
     return table("matrix", "Whole-model cosine of each pair of runs.", columns, rows, notes)
 
 
-def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) -> Table:
-    """Every whole-model reading of pairs, the nulls of each column in the last rows."""
-    notes = Notes()
-    measures = [key for key in _COLUMNS if key in index.comparison.measures]
-    rows = []
-    for pair in alike_first(found):
-        scope = pair.scopes.get(whole(pair))
-        readings = scope.readings if scope else {}
-        alone = [
-            f"{notation.count(len(only), 'module')} only in {run}"
-            for run, only in ((pair.a, pair.only_a), (pair.b, pair.only_b))
-            if only
-        ]
-        mark = notes.mark("; ".join(alone) + ", a true zero in the other") if alone else ""
-        state = (
-            "" if pair.state == "comparable" or pair.state in pair.verdict else f" ({pair.state})"
-        )
-        rows.append(
-            [
-                Cell(f"{pair.a}, {pair.b}", note=mark),
-                Cell(pair.verdict + state, kind="verdict"),
-                *(notes.cell(readings.get(key), _unit(index, key)) for key in measures),
-                *_in_common(index, pair, notes),
-            ]
-        )
-    foot = _null_rows(index, found, measures, whole(found[0]) if found else "union")
-    heads = [Column(_COLUMNS[key][1], group=_COLUMNS[key][0]) for key in measures]
-    columns = [
-        Column("pair", numeric=False), Column("verdict", numeric=False), *heads,
-        Column("modules", group="in common"), Column("energy", group="in common"),
-        Column("cosine", group="in common"),
-    ]  # fmt: skip
-    return table(name, caption, columns, rows, notes, foot)
-
-
-def _in_common(index: Index, pair: PairReadings, notes: Notes) -> list[Cell]:
-    """What the modules that both runs adapt hold: how many, of how much energy, at what cosine."""
-    scope = pair.scopes.get("intersection")
-    if scope is None:
-        return [Cell(notation.NONE)] * 3
-    return [
-        whole_number(scope.modules),
-        share(scope.energy_share),
-        notes.cell(scope.readings.get("cosine"), _unit(index, "cosine")),
-    ]
-
-
-def _unit(index: Index, measure: str) -> notation.Unit:
-    return index.comparison.measures[measure].unit
-
-
-def _null_rows(
-    index: Index, found: Sequence[PairReadings], measures: Sequence[str], scope: str
-) -> list[list[Cell]]:
-    rows = []
-    groups = sorted({pair.null_group for pair in found if pair.null_group})
-    for group in groups:
-        for kind in NULL_KINDS:
-            bands = [index.null(group, scope, key, kind) for key in measures]
-            draws = {band.draws for band in bands if band}
-            of = f" ({group})" if len(groups) > 1 else ""
-            for end, part in (("low", "2.5 %"), ("high", "97.5 %")) if draws else ():
-                cells = [
-                    Cell(notation.in_unit(getattr(band, end), _unit(index, key)))
-                    if band
-                    else Cell(notation.NONE)
-                    for key, band in zip(measures, bands, strict=True)
-                ]
-                words = Cell(f"{part} of {max(draws)} draws", kind="words")
-                beside = [Cell("")] * 3
-                rows.append([Cell(f"{NULL_NAMES[kind]}{of}"), words, *cells, *beside])
-    return rows
-
-
-def runs(index: Index) -> Table:
-    """Where each run comes from and how large it is."""
+def runs(index: Index, names: Collection[str], name: str) -> Table:
+    """Where each of these runs comes from and how large it is."""
     notes = Notes()
     present = [key for key in SIZES if key in index.comparison.measures]
+    diverged = any(cell.kl.value is not None for cell in index.cells)
     rows = []
-    for run in index.comparison.runs:
+    for run in (run for run in index.comparison.runs if run.name in names):
         low, high = run.ranks
         mark = notes.mark(f"not read: {', '.join(run.not_read)}") if run.not_read else ""
         rows.append(
@@ -137,6 +44,7 @@ def runs(index: Index) -> Table:
                 Cell(run.name, note=mark),
                 Cell("zero delta" if run.state == "zero delta" else "ok", kind="words"),
                 *(_size(notes, index, run.scopes.get("all", {}).get(key), key) for key in present),
+                *([_kl(notes, index, run.name)] if diverged else []),
                 Cell(str(low) if low == high else f"{low} to {high}"),
                 whole_number(run.modules),
                 Cell(run.format, kind="words"),
@@ -146,12 +54,22 @@ def runs(index: Index) -> Table:
         )
     heads = [Column(index.comparison.measures[key].title.lower()) for key in present]
     columns = [
-        Column("run", numeric=False), Column("state", numeric=False), *heads, Column("LoRA rank"),
+        Column("run", numeric=False), Column("state", numeric=False), *heads,
+        *([Column("KL(base || run)")] if diverged else []), Column("LoRA rank"),
         Column("modules"), Column("format", numeric=False), Column("base", numeric=False),
         Column("source", numeric=False),
     ]  # fmt: skip
     caption = "Size of each update: norm over all modules, ranks as medians over modules."
-    return table("runs", caption, columns, rows, notes)
+    if diverged:
+        caption += " KL in nats a completion, with its standard error."
+    return table(name, caption, columns, rows, notes)
+
+
+def _kl(notes: Notes, index: Index, name: str) -> Cell:
+    cell = index.cell_of.get(name)
+    if cell is None or cell.kl.value is None:
+        return notes.cell(cell.kl if cell else None)
+    return Cell(kl_text(cell))
 
 
 def _size(notes: Notes, index: Index, found: Reading | None, key: str) -> Cell:
@@ -186,7 +104,7 @@ def floors(index: Index) -> Table:
 
 def definitions(index: Index) -> list[tuple[str, str, str, str]]:
     """Key, title, range with unit and meaning of each measure, in the order of the tables."""
-    known = [*_COLUMNS, *SIZES]
+    known = [*COLUMNS, *SIZES]
     based = index.comparison.against_base
     measures = index.comparison.measures | (based.measures if based else {})
     rows = []

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.index import Index
 from goniometer.report.tables import Cell, Column, Table, number, share, table, whole_number
-from goniometer.results import Check, Claim, Paired, RolloutReport, StudyResults
+from goniometer.results import Accuracy, Check, Claim, Paired, RolloutReport
+from goniometer.results import Cell as Run
+
+REGIMES = {"lora": "LoRA", "attention": "attention weights", "full": "all weights"}
 
 
 def checks(found: Sequence[Check]) -> Table:
@@ -42,8 +44,8 @@ def claims(found: Sequence[Claim]) -> Table:
     return table("claims", caption, columns, rows)
 
 
-def accuracies(study: StudyResults) -> Table:
-    """Greedy accuracy of each run."""
+def accuracies(found: Sequence[Accuracy], name: str, caption: str) -> Table:
+    """Greedy accuracy of each of these runs."""
     rows = [
         [
             Cell(a.run),
@@ -55,14 +57,13 @@ def accuracies(study: StudyResults) -> Table:
             whole_number(a.ungraded),
             share(a.changed),
         ]
-        for a in study.accuracies
+        for a in found
     ]
     heads = (
         "accuracy", "Wilson 95 %", "correct", "n", "truncated", "ungraded", "changed answers",
     )  # fmt: skip
     columns = [Column("run", numeric=False), *(Column(head) for head in heads)]
-    caption = "Greedy accuracy on the test problems; the base stands first."
-    return table("accuracies", caption, columns, rows)
+    return table(name, caption, columns, rows)
 
 
 def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
@@ -104,8 +105,8 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
     return table(name, caption, columns, rows)
 
 
-def cells(index: Index) -> Table:
-    """Every training run and how it ended."""
+def cells(found: Sequence[Run], name: str) -> Table:
+    """Training runs and how each ended."""
     rows = [
         [
             Cell(cell.name),
@@ -115,8 +116,10 @@ def cells(index: Index) -> Table:
                 ", ".join(f"{k} = {v}" for k, v in sorted(cell.options.items())) or notation.NONE,
                 kind="words",
             ),
-            Cell("repeat for a floor" if cell.role == "floor" else "arm", kind="words"),
+            Cell(_role(cell), kind="words"),
+            Cell(REGIMES[cell.regime], kind="words"),
             Cell(f"{cell.learning_rate:g}".replace("-", notation.MINUS)),
+            share(cell.wrong_kept),
             whole_number(cell.init_seed),
             whole_number(cell.order_seed),
             Cell(f"{len(cell.losses)} of {cell.steps}"),
@@ -127,22 +130,30 @@ def cells(index: Index) -> Table:
             number(cell.nll_wrong_base),
             share(cell.ordered_pairs),
         ]
-        for cell in index.cells
+        for cell in found
     ]
     heads = (
-        "learning rate", "init seed", "order seed", "steps", "clipped steps", "NLL right rows",
-        "base", "NLL wrong rows", "base", "ordered pairs",
+        "learning rate", "wrong rows", "init seed", "order seed", "steps", "clipped steps",
+        "NLL right rows", "base", "NLL wrong rows", "base", "ordered pairs",
     )  # fmt: skip
     columns = [
         Column("run", numeric=False), Column("state", numeric=False),
         Column("objective", numeric=False), Column("options", numeric=False),
-        Column("role", numeric=False), *map(Column, heads),
+        Column("role", numeric=False), Column("trained", numeric=False), *map(Column, heads),
     ]  # fmt: skip
     caption = (
         "Training runs. NLL in nats a token on held-out rollouts; ordered pairs: share of held-out "
         "pairs with a positive implicit reward margin."
     )
-    return table("cells", caption, columns, rows)
+    return table(name, caption, columns, rows)
+
+
+def _role(cell: Run) -> str:
+    return {
+        "arm": "arm",
+        "floor": f"repeat of {cell.arm} for a floor",
+        "grid": f"{cell.arm}, one thing moved",
+    }[cell.role]
 
 
 def rollouts(found: RolloutReport) -> list[tuple[str, str]]:

@@ -1,0 +1,127 @@
+"""The chart of seeds: cosines of arms within one seed, across seeds, and corrected for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import final
+
+import altair as alt
+
+from goniometer.report import grid, notation
+from goniometer.report.chart import Chart, Row, rounded, spec
+from goniometer.report.charts_study import MOST_ROWS, names_axis, room
+from goniometer.report.index import Index, cosine
+from goniometer.report.theme import Spec, var
+from goniometer.results import CrossSeed
+
+ROW = 26
+
+
+@final
+@dataclass(frozen=True)
+class Crossed:
+    """Two arms: their cosines within one seed, and what is known of them across seeds."""
+
+    found: CrossSeed
+    within: tuple[float, ...]
+
+    @property
+    def repeats(self) -> tuple[float, ...]:
+        """Cosines between seeds of either arm: what a seed alone leaves."""
+        return (*self.found.repeats_a, *self.found.repeats_b)
+
+
+def crossed(index: Index) -> list[Crossed]:
+    """Pairs of arms across seeds, the most alike first, those without a correction last."""
+    study = index.results.study
+    rows = [Crossed(one, _within(index, one)) for one in (study.cross_seed if study else ())]
+
+    def place(row: Crossed) -> float:
+        value = row.found.corrected.value
+        return float("inf") if value is None else -value
+
+    return sorted(rows, key=place)
+
+
+def _within(index: Index, one: CrossSeed) -> tuple[float, ...]:
+    twins = [
+        (cell, grid.beside(index, cell, one.b, "seed"))
+        for cell in grid.family(index, one.a, "seed")
+    ]
+    pairs = [index.pair(a.name, b.name) for a, b in twins if b is not None]
+    return tuple(value for pair in pairs if pair and (value := cosine(pair)) is not None)
+
+
+def between_seeds(index: Index, arm: str) -> tuple[float, ...]:
+    """Cosines between the seeds of one arm."""
+    cells = grid.family(index, arm, "seed")
+    pairs = [index.pair(a.name, b.name) for a, b in combinations(cells, 2)]
+    return tuple(value for pair in pairs if pair and (value := cosine(pair)) is not None)
+
+
+def seeds_spec() -> Spec:
+    """A row a pair of arms: the floor as a band, cosines as dots, the corrected as a diamond."""
+    y = names_axis("pair")
+    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    title = "whole-model cosine"
+    x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=6))
+    start = alt.X("lo:Q", title=title)
+    tooltip = [
+        alt.Tooltip("pair:N"),
+        alt.Tooltip("k:N", title="what"),
+        alt.Tooltip("x:Q", title="cosine"),
+    ]
+    floors = alt.Chart(alt.NamedData("floors"))
+    dots = alt.Chart(alt.NamedData("dots"))
+    corrected = alt.Chart(alt.NamedData("corrected"))
+    layers = [
+        floors.mark_bar(height=20, color=var("accent"), opacity=0.3).encode(
+            y=y, x=start, x2="hi:Q"
+        ),
+        floors.mark_tick(size=20, thickness=1.5, color=var("accent"), opacity=1).encode(y=y, x=x),
+        dots.mark_point(size=32, opacity=1, strokeWidth=1.3, stroke=var("ink"), yOffset=-5).encode(
+            y=y, x=x, fill=alt.Fill("fill:N", scale=None), tooltip=tooltip
+        ),
+        corrected.mark_rule(strokeWidth=2, color=var("opposite"), yOffset=5).encode(
+            y=y, x=start, x2="hi:Q"
+        ),
+        corrected.mark_point(
+            shape="diamond", size=60, opacity=1, fill=var("opposite"), stroke=None, yOffset=5
+        ).encode(y=y, x=x, tooltip=tooltip),
+        corrected.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(
+            y=y, text="t:N"
+        ),
+    ]
+    return spec(layers, ("low", "high", "room"))
+
+
+def seeds(found: Sequence[Crossed]) -> Chart:
+    """Cosines of pairs of arms, within one seed, across seeds, and corrected for attenuation."""
+    data: dict[str, list[Row]] = {"floors": [], "dots": [], "corrected": []}
+    shown = found[:MOST_ROWS]
+    for row in shown:
+        pair = f"{row.found.a}, {row.found.b}"
+        if row.repeats:
+            ends = {"lo": rounded(min(row.repeats)), "hi": rounded(max(row.repeats))}
+            data["floors"] += [{"pair": pair, "x": rounded(x), **ends} for x in row.repeats]
+        for kind, values, fill in (
+            ("within one seed", row.within, var("ink")),
+            ("across seeds", row.found.cosines, var("ground")),
+        ):
+            data["dots"] += [
+                {"pair": pair, "k": kind, "x": rounded(x), "fill": fill} for x in values
+            ]
+        value = row.found.corrected.value
+        text = "undefined" if value is None else notation.in_unit(value, "")
+        point = {"pair": pair, "k": "corrected", "x": rounded(value), "t": text}
+        ends = {"lo": rounded(row.found.low), "hi": rounded(row.found.high)}
+        data["corrected"].append({**point, **ends})
+    seen = [v for rows in data.values() for row in rows if (v := row["x"]) is not None]
+    seen += [v for row in data["corrected"] for v in (row["lo"], row["hi"]) if v is not None]
+    low, high = min([0.0, *seen]), max([1.0, *seen])
+    edge = 0.02 * (high - low)
+    names = [f"{row.found.a}, {row.found.b}" for row in shown]
+    signals = {"low": low - edge, "high": high + edge, "room": room(names)}
+    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
+    description = "Cosines between arms within one seed, across seeds, and corrected."
+    return Chart("seeds", description, ROW * len(shown), data, signals, padding)

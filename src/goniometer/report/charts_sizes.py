@@ -1,0 +1,67 @@
+"""The chart of sizes by what they do: forward KL from the base, with its standard error."""
+
+import altair as alt
+
+from goniometer.report import notation
+from goniometer.report.chart import Chart, Row, plain, rounded, spec
+from goniometer.report.charts_study import ROW, names_axis, ringed, room
+from goniometer.report.index import Index
+from goniometer.report.theme import Spec
+from goniometer.results import Cell
+
+
+def divergence_spec() -> Spec:
+    """Dots with a standard error to either side, from 0 on."""
+    y = names_axis("run")
+    title = "KL(base || run), nats"
+    scale = alt.Scale(domain=[alt.expr("0"), alt.expr("high")], nice=False, zero=True)
+    axis = alt.Axis(grid=True, tickCount=5)
+    x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)
+    tooltip = [alt.Tooltip("run:N"), alt.Tooltip("t:N", title="KL")]
+    runs = alt.Chart(alt.NamedData("runs"))
+    layers = [
+        runs.mark_rule(strokeWidth=2).encode(y=y, x=low, x2="hi:Q", color=plain("c")),
+        ringed(runs).encode(y=y, x=x, tooltip=tooltip),
+        runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(y=y, text="t:N"),
+    ]
+    return spec(layers, ("high", "room"))
+
+
+def measured(index: Index) -> tuple[Cell, ...]:
+    """Arms and repeats whose divergence from the base was measured."""
+    cells = [index.cell_of[name] for name in index.shown if name in index.cell_of]
+    return tuple(cell for cell in cells if cell.kl.value is not None)
+
+
+def divergence(index: Index) -> Chart:
+    """Forward KL of each run."""
+    rows: list[Row] = []
+    for cell in measured(index):
+        value, error = cell.kl.value or 0.0, cell.kl_error or 0.0
+        rows.append(
+            {
+                "run": cell.name,
+                "x": rounded(value),
+                "lo": rounded(max(0.0, value - error)),
+                "hi": rounded(value + error),
+                "t": kl_text(cell),
+                "c": index.colour(cell.name),
+                "fill": index.fill(cell.name),
+            }
+        )
+    signals = {
+        "high": 1.06 * max(row["hi"] for row in rows) or 1.0,
+        "room": room([row["run"] for row in rows]),
+    }
+    padding = {"left": 2, "right": 110, "top": 4, "bottom": 2}
+    description = "Forward KL of each run from the base, with its standard error."
+    return Chart("divergence", description, ROW * len(rows), {"runs": rows}, signals, padding)
+
+
+def kl_text(cell: Cell) -> str:
+    """A run's KL with its standard error, or why there is none."""
+    if cell.kl.value is None:
+        return cell.kl.undefined or notation.NONE
+    value = notation.significant(cell.kl.value)
+    error = cell.kl_error
+    return value if error is None else f"{value} \u00b1 {notation.significant(error, 2)}"

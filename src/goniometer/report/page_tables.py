@@ -1,0 +1,111 @@
+"""Which tables a page has: of the comparison, of the study, and of its grid."""
+
+from collections.abc import Sequence
+
+from goniometer.report import (
+    grid,
+    tables_base,
+    tables_geometry,
+    tables_grid,
+    tables_matched,
+    tables_pairs,
+    tables_steps,
+    tables_study,
+)
+from goniometer.report.charts_coefficients import measured
+from goniometer.report.charts_seeds import crossed
+from goniometer.report.index import Index
+from goniometer.report.tables import Table
+from goniometer.results import StudyResults
+
+
+def of_comparison(index: Index, order: Sequence[str]) -> dict[str, Table]:
+    """Tables that every report has, of arms and repeats, and of the base where there is one."""
+    caption = (
+        "Whole-model readings of each pair, most alike first; nulls stand last. Energy outside: "
+        "the share of the second run's energy outside the first's top-k subspace; reverse: of the "
+        "first's outside the second's."
+    )
+    found = {
+        "matrix": tables_geometry.matrix(index, order),
+        "pairs": tables_pairs.pairs(index, index.arm_pairs, "pairs", caption),
+        "runs": tables_geometry.runs(index, index.shown, "runs"),
+    }
+    if index.results.trajectories:
+        found["rank-one"] = tables_steps.rank_one(index.results.trajectories)
+        found["steps"] = tables_steps.steps(index.results.trajectories)
+    if index.comparison.against_base:
+        found["base"] = tables_base.whole(index.comparison.against_base)
+        found["base-nulls"] = tables_base.nulls(index.comparison.against_base)
+        found["base-projections"] = tables_base.by_projection(index.comparison.against_base)
+    if index.comparison.floors:
+        found["floors"] = tables_geometry.floors(index)
+    if index.repeats:
+        rest = [pair for pair in index.shown_pairs if index.repeats & {pair.a, pair.b}]
+        caption = "The same for pairs with a repeat that was trained for the floors."
+        found["pairs-floor"] = tables_pairs.pairs(index, rest, "pairs-floor", caption)
+    return found
+
+
+def of_study(index: Index) -> dict[str, Table]:
+    """Tables of a study: its checks, scores, tests and cells."""
+    study = index.results.study
+    if study is None:
+        return {}
+    caption = (
+        "Paired tests on the same problems. p exact: McNemar; equivalence: two one-sided tests by "
+        "the Tango score; Holm over all pairs of the study."
+    )
+    scores = "Greedy accuracy on the test problems; the base stands first."
+    base = study.accuracies[:1]
+    shown = [*base, *(a for a in study.accuracies[1:] if a.run in index.shown)]
+    found = {
+        "checks": tables_study.checks(study.checks),
+        "accuracies": tables_study.accuracies(shown, "accuracies", scores),
+        "paired": tables_study.paired(index.paired_arms, "paired", caption),
+        "cells": tables_study.cells([c for c in study.cells if c.name in index.shown], "cells"),
+    }
+    known = {*index.shown, *(score.run for score in base)}
+    rest = [p for p in study.paired if {p.a, p.b} <= known and index.repeats & {p.a, p.b}]
+    if rest:
+        caption = "The same for pairs with a repeat that was trained for the floors."
+        found["paired-floor"] = tables_study.paired(rest, "paired-floor", caption)
+    if study.claims:
+        found["claims"] = tables_study.claims(study.claims)
+    if measured(index):
+        found["coefficients"] = tables_matched.coefficients(index)
+    if study.matched:
+        found["matched"] = tables_matched.matched(index, study.matched)
+    return found | (_of_grid(index, study) if index.grid else {})
+
+
+def _of_grid(index: Index, study: StudyResults) -> dict[str, Table]:
+    found = {}
+    if study.cross_seed:
+        found["cross-seed"] = tables_grid.cross_seed(crossed(index))
+    if grid.families(index, "seed"):
+        found["seeds"] = tables_grid.seeds(index)
+    for of in grid.SWEPT:
+        if grid.families(index, of):
+            made = tables_grid.swept(index, of)
+            found[made.name] = made
+    apart = grid.one_thing_apart(index)
+    grown = [p for p in index.comparison.pairs if index.grid & {p.a, p.b}]
+    near = [pair for pair in grown if apart(pair.a, pair.b)]
+    caption = (
+        f"Pairs with a run of the grid that differ in one thing only, {len(near)} of "
+        f"{len(grown)}; the rest are in pairs.csv."
+    )
+    found["pairs-grid"] = tables_pairs.pairs(index, near, "pairs-grid", caption)
+    tests = [p for p in study.paired if index.grid & {p.a, p.b} and apart(p.a, p.b)]
+    if tests:
+        caption = "Paired tests of the grid's runs that differ in one thing only."
+        found["paired-grid"] = tables_study.paired(tests, "paired-grid", caption)
+    more = [a for a in study.accuracies if a.run in index.grid]
+    if more:
+        caption = "Greedy accuracy of the grid's runs."
+        found["accuracies-grid"] = tables_study.accuracies(more, "accuracies-grid", caption)
+    cells = [cell for cell in study.cells if cell.name in index.grid]
+    found["cells-grid"] = tables_study.cells(cells, "cells-grid")
+    found["runs-grid"] = tables_geometry.runs(index, index.grid, "runs-grid")
+    return found

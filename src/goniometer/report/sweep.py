@@ -1,0 +1,79 @@
+"""What is read at each setting of a sweep, and set against the arm and against the first arm."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from goniometer.report import grid
+from goniometer.report.grid import Factor
+from goniometer.report.index import Index, cosine
+from goniometer.results import Cell, PairReadings
+
+
+@final
+@dataclass(frozen=True)
+class Point:
+    """A value of one run; `ends` of its interval, and a word to stand beside it."""
+
+    value: float
+    ends: tuple[float, float] | None = None
+    word: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class Measure:
+    """What a chart of a sweep shows: its heading, its value, and how far its axis goes."""
+
+    heading: str
+    of: Callable[[Cell], Point | None]
+    limits: tuple[float | None, float | None]
+    logarithmic: bool = False  # where its values differ tenfold
+
+
+def to_own(index: Index, cell: Cell) -> PairReadings | None:
+    """The pair of a run with its arm at the arm's own setting."""
+    return index.pair(cell.name, cell.arm)
+
+
+def to_first(index: Index, cell: Cell, of: Factor) -> PairReadings | None:
+    """The pair of a run with the study's first arm at the same setting; None for that arm."""
+    first = index.arms[0]
+    other = grid.beside(index, cell, first, of) if cell.arm != first else None
+    return index.pair(cell.name, other.name) if other else None
+
+
+def measures(index: Index, of: Factor) -> list[Measure]:
+    """What is drawn against a factor."""
+
+    def own(cell: Cell) -> Point | None:
+        return Point(1.0) if cell.name == cell.arm else _point(to_own(index, cell))
+
+    def norm(cell: Cell) -> Point | None:
+        value = index.norm(cell.name)
+        return Point(value) if value else None  # a logarithmic axis has no 0
+
+    def kl(cell: Cell) -> Point | None:
+        value = cell.kl.value
+        return Point(value) if value is not None and value > 0 else None
+
+    def score(cell: Cell) -> Point | None:
+        found = index.scores.get(cell.name)
+        ends = (100 * found.low, 100 * found.high) if found else None
+        return Point(100 * found.accuracy, ends) if found else None
+
+    first = f"cosine to {index.arms[0]}, same setting"
+    return [
+        Measure("cosine to the arm's own setting", own, (0.0, 1.0)),
+        Measure(first, lambda cell: _point(to_first(index, cell, of)), (0.0, 1.0)),
+        Measure("norm", norm, (0.0, None), logarithmic=True),
+        Measure("KL(base || run), nats", kl, (0.0, None), logarithmic=True),
+        Measure("accuracy, %", score, (None, None)),
+    ]
+
+
+def _point(pair: PairReadings | None) -> Point | None:
+    value = cosine(pair) if pair else None
+    if pair is None or value is None:
+        return None
+    return Point(value, word="identical" if pair.state == "identical" else "")

@@ -1,0 +1,102 @@
+"""Tables of matched sizes and of gradient coefficients."""
+
+from collections.abc import Sequence
+
+from goniometer.report import notation
+from goniometer.report.charts_coefficients import measured
+from goniometer.report.charts_sizes import kl_text
+from goniometer.report.index import Index
+from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
+from goniometer.results import Accuracy, Coefficients, Matched, Reading
+
+
+def matched(index: Index, found: Sequence[Matched]) -> Table:
+    """Runs as trained, and rescaled to the size of another run."""
+    notes = Notes()
+    rows = []
+    for name in dict.fromkeys(name for one in found for name in (one.to, one.run)):
+        cell = index.cell_of.get(name)
+        norm = index.norm(name)
+        rows.append(
+            [
+                Cell(name),
+                Cell("as trained", kind="words"),
+                Cell(notation.NONE, kind="absent"),
+                Cell(notation.NONE if norm is None else notation.significant(norm)),
+                Cell(kl_text(cell) if cell and cell.kl.value is not None else notation.NONE),
+                number(cell.nll_right if cell else None),
+                number(cell.nll_wrong if cell else None),
+                *_score(index.scores.get(name)),
+            ]
+        )
+        rows += [_row(one, notes) for one in found if one.run == name]
+    columns = [
+        Column("run", numeric=False), Column("size", numeric=False), Column("factor"),
+        Column("norm"), Column("KL"), Column("right", group="NLL"), Column("wrong", group="NLL"),
+        Column("accuracy"), Column("Wilson 95 %"),
+    ]  # fmt: skip
+    caption = (
+        "Updates as trained, and multiplied with a factor, untrained, until their norm or their "
+        "KL(base || run) is that of another run. A factor changes no cosine and no angle."
+    )
+    return table("matched", caption, columns, rows, notes)
+
+
+def _row(one: Matched, notes: Notes) -> list[Cell]:
+    by = {"norm": "norm", "kl": "KL"}[one.by]
+    return [
+        Cell(one.run),
+        Cell(f"{by} of {one.to}", kind="words"),
+        *(_significant(reading, notes) for reading in (one.factor, one.norm, one.kl)),
+        number(one.nll_right),
+        number(one.nll_wrong),
+        *_score(one.accuracy),
+    ]
+
+
+def _significant(found: Reading, notes: Notes) -> Cell:
+    if found.value is None:
+        return notes.cell(found)
+    return Cell(notation.significant(found.value))
+
+
+def _score(found: Accuracy | None) -> list[Cell]:
+    if found is None:
+        return [share(None), Cell(notation.NONE, kind="absent")]
+    return [share(found.accuracy), Cell(notation.percents(found.low, found.high))]
+
+
+def coefficients(index: Index) -> Table:
+    """Shares of tokens by the sign and size of their coefficient."""
+    rows = [
+        [
+            Cell(cell.name),
+            Cell(f"{one.first_step} to {one.last_step}"),
+            Cell(kind),
+            whole_number(sum(counts)),
+            *(share(part) for part in parts(one, counts)),
+        ]
+        for cell in measured(index)
+        for one in cell.coefficients
+        for kind, counts in (("right", one.right), ("wrong", one.wrong))
+        if sum(counts)
+    ]
+    columns = [
+        Column("run", numeric=False), Column("steps", numeric=False),
+        Column("rows", numeric=False), Column("tokens"),
+        *(Column(head, group="coefficient") for head in
+          ("below 0", "0, or in its bin", "up to 1", "1 and more")),
+    ]  # fmt: skip
+    caption = "The same in numbers: shares of the completion tokens of right and of wrong rows."
+    return table("coefficients", caption, columns, rows)
+
+
+def parts(found: Coefficients, counts: Sequence[int]) -> tuple[float, float, float, float]:
+    """Shares of tokens below 0, in the bin that holds 0, above it and below 1, and from 1 on."""
+    whole = sum(counts)
+    sums = [0, 0, 0, 0]
+    for low, high, count in zip(found.edges[:-1], found.edges[1:], counts, strict=True):
+        place = 0 if high <= 0 else 1 if low <= 0 else 2 if low < 1 else 3
+        sums[place] += count
+    below, zero, some, most = (count / whole for count in sums)
+    return below, zero, some, most
