@@ -39,8 +39,8 @@ class Batch:
 
     `logprobs` are log pi_theta of the realised completion tokens, in nats, with gradient; where
     `mask` is False (padding) they hold 0. The others are constants: `behaviour` and `reference` as
-    `logprobs`; `mismatched`, one value a prompt of the batch, is log pi_theta - log pi_ref of a
-    completion of another prompt, summed over its tokens.
+    `logprobs`; `mismatched`, one value a prompt of the step that the batch is a part of, is
+    log pi_theta - log pi_ref of a completion of another prompt, summed over its tokens.
     """
 
     logprobs: Float[Tensor, "example token"]
@@ -66,8 +66,8 @@ class AbstractObjective(abc.ABC):
     """What is wanted. Subclasses are final frozen dataclasses, their fields hyperparameters.
 
     An objective that is `on_policy` sees, at each step, completions that the network has just
-    sampled for the step's prompts, in place of the study's rollouts; its `behaviour` log-probs are
-    those of the sampling.
+    sampled for the step's prompts, in place of the study's rollouts, `group_size` of each where it
+    has a field of that name; its `behaviour` log-probs are those of the sampling.
 
     `unit` and `needs` are read off an instance, as they may depend on its options; where they do
     not, the subclass writes them as a ClassVar.

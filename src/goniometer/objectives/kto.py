@@ -8,9 +8,10 @@
 Source: arXiv 2402.01306, eq. 8 and the estimate of z under it, which carries no gradient; TRL's
 KTOTrainer averages the same terms over rows.
 
-z is estimated over the one micro-batch that `loss` is given, so accumulation matters here as it
-does for no other objective: eight micro-batches have eight noisier points, each clamped at 0 by
-itself, and eight times one is not one times eight. Compare KTO runs at equal micro-batches only.
+z is one number a batch, so accumulation matters here as for no other objective: estimated over each
+of eight micro-batches, as in TRL, there are eight noisier points, each clamped at 0 by itself, and
+eight times one is not one times eight. `loss` takes z from the `mismatched` that it is given: the
+loop gives each micro-batch those of its whole step, and only so does accumulation change nothing.
 """
 
 from dataclasses import dataclass

@@ -4,10 +4,11 @@
     rho = p_it / p_it at sampling,   A_i = (r_i - mean_group(r)) / std_group(r)
 
 Source: arXiv 2402.03300, eq. 3, with the KL penalty off by default, as in TRL. It is the on-policy
-contrast of arXiv 2606.23740, which does not print its settings. With one step a sampling, rho is 1
-but for rounding, the clip is idle and the gradient is that of advantage-weighted log-likelihood.
-A group of equal rewards has A = 0: its tokens count as units and carry no gradient.
-`clipped_policy_loss` states the rest, and where we leave the source.
+contrast of arXiv 2606.23740, which does not print its settings. With one step a sampling, and
+sampling at temperature 1, rho is 1 but for rounding, the clip is idle and the gradient is that of
+advantage-weighted log-likelihood; at another temperature rho corrects for it. A group of equal
+rewards has A = 0: its tokens count as units and carry no gradient. `clipped_policy_loss` states the
+rest, and where we leave the source.
 """
 
 from dataclasses import dataclass
