@@ -133,16 +133,50 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
 
 @app.command(no_args_is_help=True)
-def study(study_file: StudyFile, out: RunFolder = None) -> None:
+def study(
+    study_file: StudyFile,
+    out: RunFolder = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Do nothing; print the cells, the work, memory, disk and hours."
+        ),
+    ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure/--no-measure",
+            help="With --plan, time a few steps of the model, where it is here, for the hours.",
+        ),
+    ] = True,
+) -> None:
     """Run a whole study: rollouts, training, evaluation, geometry, statistics, report.
 
-    It resumes: what is finished in the run folder is not done again.
+    It resumes: what is finished in the run folder is not done again. What cannot work is said
+    before any work, all faults at once.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     goniometer study examples/arithmetic.yaml
+
+    goniometer study examples/paper.yaml --plan
+
+    goniometer study examples/qwen3-4b.yaml --plan --no-measure
+
+    [bold]Studies in examples/[/bold]
+
+    arithmetic, paper, original, matched: of the models that ship with goniometer
+
+    qwen3-4b: the paper's protocol, for a GPU, the Hub and a file of rollouts
     """
-    _study(study_file, out, "report")
+    if not plan:
+        _study(study_file, out, "report")
+        return
+    from goniometer.console import planned
+    from goniometer.study_file import read_study
+
+    settings = read_study(study_file)
+    planned(settings, out or Path("runs") / settings.name, measured=measure)
 
 
 @app.command(no_args_is_help=True)

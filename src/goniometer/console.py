@@ -128,6 +128,23 @@ def studied(settings: Study, out: Path, until: str) -> None:
     stdout().print(f"{until}: {page}", soft_wrap=True, highlight=False)
 
 
+def planned(settings: Study, out: Path, *, measured: bool) -> None:
+    """Print what a study is made of and what it will take; nothing is written or downloaded.
+
+    Raises:
+        GoniometerError: everything that is wrong with it, at once; what is only not here is said.
+    """
+    from goniometer.estimate.measure import measured_speed
+    from goniometer.plan_console import print_plan
+    from goniometer.preflight import examine
+
+    found = examine(settings, out, fetch=False)
+    found.faults.raise_any()
+    with bars() as shown:
+        speed = measured_speed(found.plan, shown) if measured and found.base else None
+    print_plan(found, speed, stdout())
+
+
 def print_trajectories(trajectories: Sequence[Trajectory], console: Console) -> None:
     """Print each run's checkpoints, then the rank-1 shares; nulls are of orthogonal increments."""
     heads = [*("step", "norm", "null", "cosine to final", "null", "angle left", "right")]

@@ -25,7 +25,7 @@ class Memory:
 
     Attributes:
         weights: of the network, in its dtype.
-        moving: adapter, or a float32 copy of the weights that move where theirs is narrower.
+        moving: adapter, or a float32 copy of the weights that move; of all, if narrower.
         gradients: of what moves, float32.
         optimiser: AdamW's two moments of what moves, float32 (arXiv 1711.05101).
         last_good: a copy of what moves, kept for a step that is not finite.
@@ -54,19 +54,19 @@ def memory_of(cell: CellPlan, plan: Plan, size: Size, lengths: Lengths) -> Memor
     study = plan.study
     narrow = study.models.dtype == "bfloat16"
     moving = size.trainable(cell.regime, study.adapter)
-    own = cell.regime == "lora" or narrow
+    copied = size.parameters if narrow and cell.regime != "lora" else moving
     rows = ceil(rows_of_prompt(cell, plan) * study.training.prompts_per_step)
     tokens = ceil(rows / study.training.micro_batches) * lengths.longest
     element = FLOAT if study.training.precision == "no" and not narrow else HALF
     kept = None if size.kept is None else size.kept[cell.regime] * tokens * element
     return Memory(
         weights=size.parameters * (HALF if narrow else FLOAT),
-        moving=moving * FLOAT if own else 0,
+        moving=copied * FLOAT,
         gradients=moving * FLOAT,
         optimiser=2 * moving * FLOAT,
         last_good=moving * FLOAT,
         activations=kept,
-        logits=3 * CHUNK * FLOAT,
+        logits=3 * min(CHUNK, tokens * size.vocabulary) * FLOAT,
     )
 
 
@@ -76,6 +76,7 @@ class Disk:
     """Bytes that a study leaves in its run folder."""
 
     cells: int
+    base: int
     rollouts: int
     scores: int
     report: int
@@ -83,11 +84,11 @@ class Disk:
     @property
     def total(self) -> int:
         """All parts."""
-        return self.cells + self.rollouts + self.scores + self.report
+        return self.cells + self.base + self.rollouts + self.scores + self.report
 
 
 def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
-    """Count files: each cell's adapter or weights in float32, rollouts, scores, readings.
+    """Count files: cells in float32, a base that is warmed up, rollouts, scores, readings.
 
     Rollouts and scores are counted by token, with the longest completions allowed.
     """
@@ -97,9 +98,11 @@ def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
     rows = (rollouts.prompts + rollouts.held_out_prompts) * rollouts.rows_per_prompt
     reference = any("reference" in cell.objective.needs for cell in plan.cells)
     columns = rollouts.prompts * rollouts.rows_per_prompt * rollouts.max_new_tokens * reference
+    warm = size.parameters * (HALF if study.models.dtype == "bfloat16" else FLOAT)
     readings = len(plan.cells) * (len(plan.cells) - 1) // 2 * len(size.linear)
     return Disk(
         cells=sum(size.trainable(cell.regime, study.adapter) for cell in plan.cells) * FLOAT,
+        base=warm if study.models.warm_up else 0,
         rollouts=(0 if rollouts.file else rows * longest * TOKEN_ON_DISK)
         + columns * COLUMN_ON_DISK,
         scores=runs * study.evaluation.problems * study.evaluation.max_new_tokens * SCORE_ON_DISK,

@@ -7,8 +7,7 @@ from torch import nn
 
 from goniometer.cells import CellPlan
 from goniometer.config import Adapter, Regime
-
-ATTENTION = ("attn", "attention")  # what transformers calls the block, within a module's name
+from goniometer.training.full import ATTENTION
 
 
 @final
@@ -58,7 +57,7 @@ class Size:
         return sum(
             outputs * inputs
             for name, (outputs, inputs) in self.linear.items()
-            if any(part in name for part in ATTENTION)
+            if set(name.split(".")) & set(ATTENTION)
         )
 
     def training_flops(self, cell: CellPlan, adapter: Adapter) -> tuple[float, float]:
