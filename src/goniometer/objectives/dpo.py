@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from goniometer.config import Usual
 from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Need, Unit
 from goniometer.objectives.sft import over_tokens
 from goniometer.rollouts.data import RolloutSet
@@ -45,7 +46,7 @@ class DPO(AbstractObjective):
     name: ClassVar[str] = "dpo"
     unit: ClassVar[Unit] = "pairs"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
-    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    beta: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Usual(0.01, 10)] = 0.1
     pairs_per_prompt: Annotated[int, Field(gt=0)] = 2
     length_normalised: bool = False
 

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, final
 
 from pydantic import Field
 
+from goniometer.config import Usual
 from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Need, Unit
 from goniometer.objectives.dpo import by_pair, paired_rows, reference_ratios
 from goniometer.rollouts.data import RolloutSet
@@ -32,7 +33,7 @@ class IPO(AbstractObjective):
     name: ClassVar[str] = "ipo"
     unit: ClassVar[Unit] = "pairs"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference"})
-    tau: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    tau: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Usual(0.001, 1)] = 0.1
     pairs_per_prompt: Annotated[int, Field(gt=0)] = 2
     length_normalised: bool = False
 

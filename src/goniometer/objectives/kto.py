@@ -20,6 +20,7 @@ from typing import Annotated, ClassVar, final
 import torch
 from pydantic import Field
 
+from goniometer.config import Usual
 from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Need, Unit
 from goniometer.objectives.dpo import reference_ratios
 from goniometer.objectives.sft import weighted_rows
@@ -40,7 +41,7 @@ class KTO(AbstractObjective):
     name: ClassVar[str] = "kto"
     unit: ClassVar[Unit] = "sequences"
     needs: ClassVar[frozenset[Need]] = frozenset({"reference", "mismatched"})
-    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    beta: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Usual(0.01, 1)] = 0.1
     lambda_desirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     lambda_undesirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, final
 from pydantic import Field
 from torch.nn.functional import logsigmoid
 
+from goniometer.config import Usual
 from goniometer.objectives.base import AbstractObjective, Batch, Examples, LossSum, Unit
 from goniometer.objectives.dpo import by_pair, paired_rows
 from goniometer.objectives.sft import over_tokens
@@ -32,7 +33,7 @@ class SimPO(AbstractObjective):
 
     name: ClassVar[str] = "simpo"
     unit: ClassVar[Unit] = "pairs"
-    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    beta: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Usual(0.5, 20)] = 2.0
     gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     pairs_per_prompt: Annotated[int, Field(gt=0)] = 2
 
