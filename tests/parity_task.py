@@ -1,4 +1,4 @@
-"""A task whose grade any network can earn: right where a completion has an even number of words."""
+"""A task that any network can learn: right where the first word of a completion is even."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -7,6 +7,7 @@ from goniometer.config import Rollouts
 from goniometer.tasks import AbstractTask, Correct, Problem, Wrong
 from goniometer.training.sampled import Sampler
 
+EVEN = {str(number) for number in range(0, 100, 2)}
 SETTINGS = Rollouts(max_new_tokens=6, batch_size=32)
 
 
@@ -19,7 +20,8 @@ class Parity(AbstractTask):
         return tuple(Problem(f"w{i}", "", "") for i in range(count))
 
     def grade(self, problem, completion, *, truncated):
-        return Wrong("answer") if completion.count("w") % 2 else Correct()
+        words = completion.replace("w", " ").split()
+        return Correct() if words and words[0] in EVEN else Wrong("answer")
 
 
 def problems_of(rollouts):

@@ -25,7 +25,7 @@ from goniometer.seeds import derive
 from goniometer.training.batches import Batches, Source
 from goniometer.training.columns import Columns, accelerator_for
 from goniometer.training.histogram import Counts, first_and_last
-from goniometer.training.sampled import Sampled, Sampler
+from goniometer.training.sampled import FreshBatches, Sampler
 
 
 @final
@@ -189,7 +189,7 @@ def _source(
             raise GoniometerError(
                 f"{objective.name} samples while it trains", fix="give train a sampler"
             )
-        return Sampled(objective, rollouts, sampler, pad_token, order_seed)
+        return FreshBatches(objective, rollouts, sampler, pad_token, order_seed)
     examples = objective.select(rollouts)
     if not len(examples.row):
         raise GoniometerError(f"{objective.name} selects none of the {len(rollouts.rows)} rollouts")

@@ -41,7 +41,7 @@ class Sampler:
 
 @final
 @dataclass(frozen=True)
-class Sampled:
+class FreshBatches:
     """A source that samples a group of completions of each prompt of the step, and grades them.
 
     Draws derive from the order seed and the step, so that runs of one order differ by what they
