@@ -79,6 +79,7 @@ def histograms(index: Index) -> list[tuple[Chart, ...]]:
         if right or wrong
     ]
     low = min([0.0, *(lo for lo, _ in filled)])
+    low = min(low, -1.0) if low < 0 else low
     high = max([1.0, *(hi for _, hi in filled)])
     reach = max([0.1, *(share for one in windows for share in _largest(one))])
     axes = {"low": low, "high": high, "reach": reach, "ticks": _ticks(low, high)}

@@ -17,7 +17,7 @@ def divergence_spec() -> Spec:
     scale = alt.Scale(domain=[alt.expr("0"), alt.expr("high")], nice=False, zero=True)
     axis = alt.Axis(grid=True, tickCount=5)
     x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)
-    tooltip = [alt.Tooltip("run:N"), alt.Tooltip("t:N", title="KL")]
+    tooltip = [alt.Tooltip("run:N"), alt.Tooltip("e:N", title="KL")]
     runs = alt.Chart(alt.NamedData("runs"))
     layers = [
         runs.mark_rule(strokeWidth=2).encode(y=y, x=low, x2="hi:Q", color=plain("c")),
@@ -44,7 +44,8 @@ def divergence(index: Index) -> Chart:
                 "x": rounded(value),
                 "lo": rounded(max(0.0, value - error)),
                 "hi": rounded(value + error),
-                "t": kl_text(cell),
+                "t": notation.significant(value),
+                "e": kl_text(cell),
                 "c": index.colour(cell.name),
                 "fill": index.fill(cell.name),
             }
@@ -53,7 +54,7 @@ def divergence(index: Index) -> Chart:
         "high": 1.06 * max(row["hi"] for row in rows) or 1.0,
         "room": room([row["run"] for row in rows]),
     }
-    padding = {"left": 2, "right": 110, "top": 4, "bottom": 2}
+    padding = {"left": 2, "right": 60, "top": 4, "bottom": 2}
     description = "Forward KL of each run from the base, with its standard error."
     return Chart("divergence", description, ROW * len(rows), {"runs": rows}, signals, padding)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -14,7 +15,6 @@ from goniometer.results import Accuracy, Paired
 ROW = 24
 PAIR_ROW = 20
 MOST_ROOM = 150
-MOST_ROWS = 40  # of a forest; the table holds the rest
 MOST_ROWS = 40  # of a forest; the table holds the rest
 
 
@@ -35,9 +35,9 @@ def room(names: Sequence[str]) -> int:
     return min(MOST_ROOM, math.ceil(10 + 6.8 * max(map(len, names), default=0)))
 
 
-def ringed(dots: alt.Chart) -> alt.Chart:
+def ringed(dots: alt.Chart, **mark: Any) -> alt.Chart:
     """Points in a run's colour (field c), filled or hollow (field fill)."""
-    rings: alt.Chart = dots.mark_point(size=58, opacity=1, strokeWidth=2).encode(
+    rings: alt.Chart = dots.mark_point(size=58, opacity=1, strokeWidth=2, **mark).encode(
         stroke=alt.Stroke("c:N", scale=None), fill=alt.Fill("fill:N", scale=None)
     )
     return rings

@@ -17,6 +17,7 @@ from goniometer.results import Cell
 
 HEIGHT = 130
 ROOM = 34  # pixels for the numbers of an axis, so that plots align
+ASIDE = 4  # pixels between arms whose intervals would cover each other
 TENFOLD = 10  # sizes that differ by more stand on a logarithmic axis
 SIGNALS = ("left", "right", "settings", "low", "high", "ticks", "heading")
 TITLES: dict[Factor, str] = {
@@ -62,13 +63,16 @@ def sweep_spec(*, x_log: bool, y_log: bool) -> Spec:
         alt.Tooltip("y:Q", title="value"),
     ]
     rows = alt.Chart(alt.NamedData("rows"))
+    aside = alt.expr("datum.o")
     layers = [
-        rows.mark_rule(strokeWidth=1, opacity=0.7).encode(
+        rows.mark_rule(strokeWidth=1.2, xOffset=aside).encode(
             x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q", color=plain("c")
         ),
-        rows.mark_line(strokeWidth=1.4).encode(x=x, y=y, color=plain("c"), detail="arm:N"),
-        ringed(rows).encode(x=x, y=y, tooltip=tooltip),
-        rows.mark_text(align="left", dx=8, dy=9, color=var("muted")).encode(x=x, y=y, text="w:N"),
+        rows.mark_line(strokeWidth=1.4, xOffset=aside).encode(
+            x=x, y=y, color=plain("c"), detail="arm:N"
+        ),
+        ringed(rows, xOffset=aside).encode(x=x, y=y, tooltip=tooltip),
+        rows.mark_text(align="left", dx=6, dy=-9, color=var("muted")).encode(x=x, y=y, text="w:N"),
     ]
     title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 34"))
     return spec(layers, SIGNALS, title)
@@ -92,13 +96,19 @@ def sweeps(index: Index, of: Factor) -> list[Chart]:
     found = grid.families(index, of)
     charts = []
     for measure in measures(index, of) if found else ():
-        rows = [row for cells in found.values() for row in _rows(index, of, cells, measure)]
+        rows = [
+            row
+            for place, cells in enumerate(found.values())
+            for row in _rows(index, of, cells, measure, place - (len(found) - 1) / 2)
+        ]
         if rows:
             charts.append(_chart(of, measure, _worded_once(rows)))
     return charts
 
 
-def _rows(index: Index, of: Factor, cells: Sequence[Cell], measure: Measure) -> list[Row]:
+def _rows(
+    index: Index, of: Factor, cells: Sequence[Cell], measure: Measure, place: float
+) -> list[Row]:
     points = [(cell, point) for cell in cells if (point := measure.of(cell)) is not None]
     return [
         {
@@ -108,6 +118,8 @@ def _rows(index: Index, of: Factor, cells: Sequence[Cell], measure: Measure) -> 
             "y": rounded(point.value),
             "lo": rounded(point.ends[0]) if point.ends else None,
             "hi": rounded(point.ends[1]) if point.ends else None,
+            # Intervals of several arms at one setting stand side by side.
+            "o": ASIDE * place if point.ends else 0,
             "w": point.word,
             "c": index.colour(cell.name),
             "fill": index.fill(cell.name),
@@ -156,7 +168,7 @@ def _linear(seen: Sequence[float], measure: Measure) -> tuple[float, float]:
     floor, ceiling = measure.limits
     low = min(seen) if floor is None else min(floor, *seen)
     high = max(seen) if ceiling is None else ceiling
-    edge = 0.06 * (high - low) or 0.5
+    edge = 0.12 * (high - low) or 0.5  # above 1 stands a word
     return (low if low == 0 else low - edge), high + edge
 
 

@@ -1,7 +1,7 @@
 """Figures that leave the page: SVG and PNG files in light colours."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from goniometer.report.chart import Chart, filled
@@ -9,6 +9,9 @@ from goniometer.report.gallery import Gallery
 from goniometer.report.theme import LIGHT
 
 GAP = 14
+WIDE = 640  # pixels of a chart that stands alone
+WHOLE = 900  # of a row of small multiples
+SINGLE = ("accuracies", "held-out", "divergence", "seeds", "seed-scores")
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -17,61 +20,73 @@ def draw(gallery: Gallery, folder: Path, formats: Collection[str]) -> None:
     import vl_convert
 
     folder.mkdir(exist_ok=True)
-    for name, (charts, columns, width) in plan(gallery).items():
-        drawn = [
-            vl_convert.vega_to_svg(filled(gallery.bases[chart.base], chart, width))
-            for chart in charts
-        ]
-        svg = tiled(drawn, columns)
+    for name, (rows, width) in plan(gallery).items():
+        svg = tiled(
+            [
+                [
+                    vl_convert.vega_to_svg(filled(gallery.bases[chart.base], chart, width))
+                    for chart in row
+                ]
+                for row in rows
+            ]
+        )
         if "svg" in formats:
             (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
         if "png" in formats:
             (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=2))
 
 
-def plan(gallery: Gallery) -> dict[str, tuple[list[Chart], int, int]]:
-    """Each figure: its charts, how many stand in a row, and the width of one."""
+def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
+    """Each figure: its charts row by row, and the width of one."""
     charts = gallery.charts
     runs = len(charts["matrix"].data["names"])
-    widths = {"ruler": 640, "matrix": 64 * runs + 140}
-    widths |= {"accuracies": 640, "held-out": 640}
-    found = {name: ([charts[name]], 1, width) for name, width in widths.items() if name in charts}
+    widths = {"ruler": WIDE, "matrix": 64 * runs + 140}
+    widths |= dict.fromkeys(SINGLE, WIDE)
+    found = {name: ([[charts[name]]], width) for name, width in widths.items() if name in charts}
+
+    def multiples(names: Sequence[str], columns: int) -> tuple[list[list[Chart]], int]:
+        rows = [names[i : i + columns] for i in range(0, len(names), columns)]
+        return [[charts[name] for name in row] for row in rows], WHOLE // columns
+
+    def stacks(named: Sequence[Sequence[str]]) -> tuple[list[list[Chart]], int]:
+        columns = min(4, len(named))
+        rows = [named[i : i + columns] for i in range(0, len(named), columns)]
+        return [
+            [charts[stack[place]] for stack in row if place < len(stack)]
+            for row in rows
+            for place in range(max(map(len, row)))
+        ], WHOLE // columns
+
     for name, columns in (("reference", 4), ("layers", 3), ("projections", 3), ("sizes", 4)):
         if gallery.grids.get(name):
-            found[name] = (
-                [charts[chart] for chart in gallery.grids[name]],
-                columns,
-                900 // columns,
-            )
+            found[name] = multiples(gallery.grids[name], columns)
     if gallery.forests:
-        found["forest"] = ([charts[chart] for chart in gallery.forests], 1, 640)
+        found["forest"] = [[charts[name]] for name in gallery.forests], WIDE
     if gallery.steps:
-        found["steps"] = ([charts[name] for _, row in gallery.steps for name in row], 4, 225)
+        found["steps"] = multiples([name for _, row in gallery.steps for name in row], 4)
+    for of, names in gallery.sweeps.items():
+        found[f"sweep-{of.replace(' ', '-')}"] = multiples(names, 5)
+    if gallery.coefficients:
+        found["coefficients"] = stacks(gallery.coefficients)
     if gallery.curves:
-        columns = min(4, len(gallery.curves))
-        rows = [gallery.curves[i : i + columns] for i in range(0, len(gallery.curves), columns)]
-        order = [pair[kind] for row in rows for kind in (0, 1) for pair in row]
-        found["training"] = ([charts[chart] for chart in order], columns, 900 // columns)
+        found["training"] = stacks(gallery.curves)
     return found
 
 
-def tiled(drawings: list[str], columns: int) -> str:
+def tiled(rows: Sequence[Sequence[str]]) -> str:
     """Drawings as one SVG, left to right, top to bottom, each row as high as its highest."""
-    sizes = []
-    for drawing in drawings:
-        match = _SIZE.match(drawing)
-        if match is None:
-            raise ValueError("a drawing without a size")
-        sizes.append((float(match[1]), float(match[2])))
     parts, top, right = [], 0.0, 0.0
-    for start in range(0, len(drawings), columns):
-        left = 0.0
-        row = range(start, min(start + columns, len(drawings)))
-        for i in row:
-            parts.append(drawings[i].replace("<svg ", f'<svg x="{left:g}" y="{top:g}" ', 1))
-            left += sizes[i][0] + GAP
+    for row in rows:
+        left = high = 0.0
+        for drawing in row:
+            match = _SIZE.match(drawing)
+            if match is None:
+                raise ValueError("a drawing without a size")
+            parts.append(drawing.replace("<svg ", f'<svg x="{left:g}" y="{top:g}" ', 1))
+            left += float(match[1]) + GAP
+            high = max(high, float(match[2]))
         right = max(right, left - GAP)
-        top += max(sizes[i][1] for i in row) + GAP
+        top += high + GAP
     size = f'width="{right:g}" height="{top - GAP:g}"'
     ground = f'<rect width="100%" height="100%" fill="{LIGHT["ground"]}"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {right:g} {top - GAP:g}">'

@@ -107,6 +107,16 @@
     body.append(...rows);
   }
 
+  // A row stays where it has every word that was typed, in its head or its verdict.
+  function filter(input) {
+    const body = document.getElementById(input.dataset.filters).closest("table").tBodies[0];
+    const words = input.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+    for (const row of body.rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  }
+
   async function start() {
     await Promise.all([...document.querySelectorAll("[data-chart]")].map(draw));
     for (const menu of document.querySelectorAll("select[data-drives]")) {
@@ -115,6 +125,8 @@
     }
     for (const button of document.querySelectorAll("th button"))
       button.addEventListener("click", () => sort(button));
+    for (const input of document.querySelectorAll("input[data-filters]"))
+      input.addEventListener("input", () => filter(input));
     window.addEventListener("beforeprint", () => {
       for (const details of document.querySelectorAll("details.printed")) details.open = true;
     });

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
+from goniometer.report.charts_seeds import crossed
 from goniometer.report.index import Index, alike_first, read, whole
 from goniometer.report.page import Page
 
@@ -26,7 +27,8 @@ def summary(page: Page) -> str:
     lines = [f"## {plain(page.results.title)}", "", f"**{plain(answer.headline)}**", ""]
     lines += [f"- {plain(sentence)}" for sentence in answer.sentences]
     lines += [f"- **Failed check.** {plain(alert)}" for alert in answer.alerts]
-    lines += ["", *_steps(index), *_pairs(index), *_accuracies(index), *_fingerprints(index)]
+    lines += ["", *_steps(index), *_pairs(index), *_accuracies(index), *_seeds(index)]
+    lines += [*_matched(index), *_fingerprints(index)]
     return "\n".join(lines) + "\n"
 
 
@@ -84,9 +86,53 @@ def _accuracies(index: Index) -> list[str]:
             str(a.n),
         ]
         for a in study.accuracies
-        if a.run not in index.repeats
+        if a.run not in index.repeats and a.run not in index.grid
     ]
     return _table(("run", "accuracy", "Wilson 95 %", "n"), rows)
+
+
+def _seeds(index: Index) -> list[str]:
+    rows = [
+        [
+            plain(f"{row.found.a}, {row.found.b}"),
+            notation.reading(row.found.corrected),
+            _range((row.found.low, row.found.high)),
+            _range(row.within),
+            _range(row.found.cosines),
+            _range(row.repeats),
+        ]
+        for row in crossed(index)[:MOST_PAIRS]
+    ]
+    heads = (
+        "pair", "cosine corrected for seeds", "leaving one seed out", "within one seed",
+        "across seeds", "seeds of one arm",
+    )  # fmt: skip
+    return _table(heads, rows) if rows else []
+
+
+def _range(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return notation.span(min(known), max(known)) if known else notation.NONE
+
+
+def _matched(index: Index) -> list[str]:
+    study = index.results.study
+    rows = [
+        [
+            plain(f"{one.run} at the {'KL' if one.by == 'kl' else 'norm'} of {one.to}"),
+            *(
+                notation.NONE if found.value is None else notation.significant(found.value)
+                for found in (one.factor, one.norm, one.kl)
+            ),
+            notation.percent(one.accuracy.accuracy) if one.accuracy else notation.NONE,
+            notation.percents(one.accuracy.low, one.accuracy.high)
+            if one.accuracy
+            else notation.NONE,
+        ]
+        for one in (study.matched if study else ())
+    ]
+    heads = ("rescaled", "factor", "norm", "KL", "accuracy", "Wilson 95 %")
+    return _table(heads, rows) if rows else []
 
 
 def _fingerprints(index: Index) -> list[str]:

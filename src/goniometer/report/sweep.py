@@ -62,9 +62,9 @@ def measures(index: Index, of: Factor) -> list[Measure]:
         ends = (100 * found.low, 100 * found.high) if found else None
         return Point(100 * found.accuracy, ends) if found else None
 
-    first = f"cosine to {index.arms[0]}, same setting"
+    first = f"cosine to {index.arms[0]}"
     return [
-        Measure("cosine to the arm's own setting", own, (0.0, 1.0)),
+        Measure("cosine to own setting", own, (0.0, 1.0)),
         Measure(first, lambda cell: _point(to_first(index, cell, of)), (0.0, 1.0)),
         Measure("norm", norm, (0.0, None), logarithmic=True),
         Measure("KL(base || run), nats", kl, (0.0, None), logarithmic=True),
