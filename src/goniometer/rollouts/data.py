@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 from typing import final
@@ -62,6 +63,12 @@ class RolloutSet:
             digest.update(repr((*parts, grade_to_text(row.grade))).encode())
         return digest.hexdigest()
 
+    @property
+    def wrong_share(self) -> float:
+        """Share of wrong rows among those that are right or wrong; 0 where there are none."""
+        wrong = sum(row.wrong for row in self.rows)
+        return wrong / max(1, wrong + sum(row.correct for row in self.rows))
+
     def mixed(self) -> "RolloutSet":
         """Keep the problems that have both right and wrong rows; ungraded rows are dropped."""
         kept: list[Rollout] = []
@@ -88,7 +95,35 @@ class RolloutSet:
             kept.extend(self.rows[i] for i in sorted(first + more))
         return RolloutSet(tuple(kept))
 
+    def with_wrong_share(self, share: float, rows_per_prompt: int, seed: str) -> "RolloutSet":
+        """Keep rows of each prompt so that their share of wrong ones is as near as can be.
+
+        Of the numbers of right and wrong rows that come equally near, the largest are taken, at
+        most `rows_per_prompt` together; rows are drawn without replacement. A prompt with few
+        rows of one side may miss the share or keep fewer rows: report `wrong_share`. Prompts stay
+        in their order, so sets of other shares see the same prompts at the same steps.
+        """
+        kept: list[Rollout] = []
+        for problem_id, indices in self.groups():
+            rng = random.Random(f"{seed}/share/{problem_id}")
+            right = [i for i in indices if self.rows[i].correct]
+            wrong = [i for i in indices if self.rows[i].wrong]
+            counts = _nearest(share, len(right), len(wrong), rows_per_prompt)
+            # Shuffled whole, so that a larger share keeps the wrong rows of a smaller one.
+            sides = [rng.sample(side, len(side)) for side in (right, wrong)]
+            chosen = [i for side, n in zip(sides, counts, strict=True) for i in side[:n]]
+            kept.extend(self.rows[i] for i in sorted(chosen))
+        return RolloutSet(tuple(kept))
+
     def first_prompts(self, count: int) -> "RolloutSet":
         """Keep the rows of the first `count` problems."""
         kept = [i for _, indices in list(self.groups())[:count] for i in indices]
         return RolloutSet(tuple(self.rows[i] for i in kept))
+
+
+def _nearest(share: float, right: int, wrong: int, most: int) -> tuple[int, int]:
+    """Numbers of right and wrong rows to keep of so many, by `with_wrong_share`'s rule."""
+    target = Fraction(share).limit_denominator(10**6)
+    options = [(r, w) for r in range(right + 1) for w in range(wrong + 1) if 0 < r + w <= most]
+    # Of equal ones the one with more right rows, which comes first.
+    return min(options, key=lambda o: (abs(Fraction(o[1], sum(o)) - target), -sum(o), -o[0]))

@@ -12,7 +12,7 @@ from goniometer.rollouts.sources import read
 
 def divide(
     file: Path, settings: Rollouts, seed: int, vocabulary: int
-) -> tuple[RolloutSet, RolloutSet, RolloutReport]:
+) -> tuple[RolloutSet, RolloutSet, RolloutSet, RolloutReport]:
     """Take the first mixed prompts of a file for training and the next ones as held out.
 
     Args:
@@ -20,6 +20,10 @@ def divide(
         settings: how many prompts of each, and rows a prompt.
         seed: of the thinning.
         vocabulary: size of the base's vocabulary; every token id must be below it.
+
+    Returns:
+        All graded rows of the training prompts, those of them to train on, the held-out rows and
+        the report.
 
     Raises:
         GoniometerError: as `sources.read`; too few mixed prompts; a token id that is none.
@@ -45,10 +49,10 @@ def divide(
             expected=f"{wanted}: rollouts.prompts + rollouts.held_out_prompts",
             fix="lower them, or bring more rollouts",
         )
-    train = mixed.first_prompts(settings.prompts)
-    rest = RolloutSet(mixed.first_prompts(wanted).rows[len(train.rows) :])
+    pool = mixed.first_prompts(settings.prompts)
+    rest = RolloutSet(mixed.first_prompts(wanted).rows[len(pool.rows) :])
     kept, held_out = (
         part.thinned(settings.rows_per_prompt, f"{seed}/{name}")
-        for name, part in (("train", train), ("validation", rest))
+        for name, part in (("train", pool), ("validation", rest))
     )
-    return kept, held_out, report(drawn, kept)
+    return pool, kept, held_out, report(drawn, kept)

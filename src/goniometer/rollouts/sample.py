@@ -25,11 +25,40 @@ def sample(
     seed: int,
     advance: Callable[[int], None],
 ) -> tuple[RolloutSet, RolloutReport]:
+    """Sample as `sample_pool` and keep what the arms train on: its pool, thinned.
+
+    Returns:
+        The rollouts kept, and the report on what was sampled and kept.
+
+    Raises:
+        GoniometerError: too few problems are mixed, with the mixture found and what to change.
+    """
+    drawn, pool = sample_pool(
+        teacher, task, split, settings=settings, prompts=prompts, seed=seed, advance=advance
+    )
+    kept = thin(pool, split, settings, seed)
+    return kept, report(drawn, kept)
+
+
+def thin(pool: RolloutSet, split: Split, settings: Rollouts, seed: int) -> RolloutSet:
+    """Keep `settings.rows_per_prompt` rows of each prompt of a pool."""
+    return pool.thinned(settings.rows_per_prompt, f"{seed}/{split}")
+
+
+def sample_pool(
+    teacher: LanguageModel,
+    task: AbstractTask,
+    split: Split,
+    *,
+    settings: Rollouts,
+    prompts: int,
+    seed: int,
+    advance: Callable[[int], None],
+) -> tuple[RolloutSet, RolloutSet]:
     """Sample `settings.samples` completions of each problem, in rounds, until enough are mixed.
 
-    Kept are the first `prompts` mixed problems in the order of the task, thinned to
-    `settings.rows_per_prompt`; their log-probs are those of the policy that sampled, temperature
-    included.
+    The pool is all graded rows of the first `prompts` mixed problems in the order of the task;
+    their log-probs are those of the policy that sampled, temperature included.
 
     Args:
         teacher: what completes the problems.
@@ -41,7 +70,7 @@ def sample(
         advance: called with the number of rows completed.
 
     Returns:
-        The rollouts kept, and the report on what was sampled and kept.
+        All that was drawn, without log-probs, and the pool.
 
     Raises:
         GoniometerError: too few problems are mixed, with the mixture found and what to change.
@@ -57,18 +86,17 @@ def sample(
         drawn = RolloutSet((*drawn.rows, *rows))
         asked += len(problems)
         found = _count(drawn.mixed())
-    kept = drawn.mixed().first_prompts(prompts)
-    kept = kept.thinned(settings.rows_per_prompt, f"{seed}/{split}")
+    pool = drawn.mixed().first_prompts(prompts)
     logprobs = completion_logprobs(
         teacher,
-        [row.prompt_tokens for row in kept.rows],
-        [row.completion_tokens for row in kept.rows],
+        [row.prompt_tokens for row in pool.rows],
+        [row.completion_tokens for row in pool.rows],
         batch_size=settings.batch_size,
         advance=lambda rows: None,
         temperature=settings.temperature,
     )
-    scored = (replace(row, logprobs=lp) for row, lp in zip(kept.rows, logprobs, strict=True))
-    return RolloutSet(tuple(scored)), report(drawn, kept)
+    scored = (replace(row, logprobs=lp) for row, lp in zip(pool.rows, logprobs, strict=True))
+    return drawn, RolloutSet(tuple(scored))
 
 
 def report(drawn: RolloutSet, kept: RolloutSet) -> RolloutReport:

@@ -1,0 +1,91 @@
+"""Matched sizes as stages: updates rescaled to another's norm or KL, and what they then do."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from goniometer.behaviour.divergence import Text, forward_kl
+from goniometer.behaviour.matched import factor_by_kl, factor_by_norm, norm
+from goniometer.behaviour.placed import Placed
+from goniometer.config import Match
+from goniometer.deltas import Delta
+from goniometer.results import Matched, Reading
+from goniometer.scoring import Evaluated, diverge_one, evaluate_one, get_texts, key_of, score
+from goniometer.stages import BASE, Run, Sampled
+
+
+def match_all(
+    run: Run, updates: Mapping[str, Delta], evaluated: Mapping[str, Evaluated], sampled: Sampled
+) -> tuple[Matched, ...]:
+    """Rescale the updates that the study names to the size of another, and evaluate them so."""
+    match = run.study.match
+    if match is None:
+        return ()
+    return tuple(
+        _match_one(run, match, name, by, updates, evaluated, sampled)
+        for name in match.arms
+        if name != match.to
+        for by in match.by
+    )
+
+
+def _match_one(
+    run: Run,
+    match: Match,
+    name: str,
+    by: Literal["norm", "kl"],
+    updates: Mapping[str, Delta],
+    evaluated: Mapping[str, Evaluated],
+    sampled: Sampled,
+) -> Matched:
+    delta, target, texts = updates[name], updates[match.to], get_texts(run)
+    own = norm(delta)
+    if by == "norm":
+        factor = factor_by_norm(own, norm(target))
+    else:
+        divergence = evaluated[match.to].divergence
+        wanted = Reading(undefined="not measured") if divergence is None else divergence.mean
+        factor = _find_factor(run, Placed(run.base, delta), name, wanted, texts)
+    absent = Reading(undefined="there is no such factor")
+    nothing = Matched(
+        run=name, to=match.to, by=by, factor=factor, norm=absent, kl=absent,
+        nll_right=None, nll_wrong=None, accuracy=None,
+    )  # fmt: skip
+    if factor.value is None:
+        return nothing
+    placed = Placed(run.base, delta, factor.value)
+    label = f"{name} matched by {by}"
+    found = evaluate_one(run, label, placed, sampled)
+    likelihood = found.held_out
+    return nothing.model_copy(
+        update={
+            "norm": Reading(value=own * factor.value),
+            "kl": diverge_one(run, label, placed, texts).mean,
+            "nll_right": _finite(likelihood.nll_right),
+            "nll_wrong": _finite(likelihood.nll_wrong),
+            "accuracy": score(name, found.scores, evaluated[BASE].scores),
+        }
+    )
+
+
+def _find_factor(
+    run: Run, placed: Placed, name: str, wanted: Reading, texts: tuple[Text, ...]
+) -> Reading:
+    def kl_at(factor: float) -> float:
+        mean = forward_kl(dataclasses.replace(placed, factor=factor), texts).mean
+        return math.nan if mean.value is None else mean.value
+
+    def make(folder: Path) -> None:
+        with run.bars.task(f"match KL · {name}", None):
+            factor = factor_by_kl(kl_at, wanted)
+        (folder / "factor.json").write_text(factor.model_dump_json() + "\n")
+
+    inputs = key_of(placed) | {"texts": texts, "wanted": wanted.model_dump(mode="json")}
+    folder = run.ensure("matched", name, inputs, make)
+    return Reading.model_validate_json((folder / "factor.json").read_text())
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,120 @@
+"""The results of a study, put together from what its stages gave."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import final
+
+from goniometer import comparison
+from goniometer.behaviour.evaluate import ordered_pairs
+from goniometer.cells import CellPlan
+from goniometer.checks import DIVERGED, check_study
+from goniometer.claims import judge
+from goniometer.deltas import Delta
+from goniometer.plan import Plan
+from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
+from goniometer.scoring import Evaluated, score
+from goniometer.stages import BASE, VERSIONED, Sampled
+from goniometer.statistics import compare_all
+from goniometer.statistics.cross_seed import cross_seed
+from goniometer.training.cell import read_record
+
+
+@final
+@dataclass(frozen=True)
+class Done:
+    """What the stages gave, by the cells' names; the base is among the evaluated."""
+
+    sampled: Sampled
+    folders: Mapping[str, Path]
+    updates: Mapping[str, Delta]
+    evaluated: Mapping[str, Evaluated]
+    matched: tuple[Matched, ...]
+
+
+def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
+    """Bring the parts of a study together: scores, pairs, seeds, checks and claims."""
+    study, evaluated = plan.study, done.evaluated
+    cells = tuple(cell_results(cell, done) for cell in plan.cells)
+    grades = {
+        name: dict(zip(found.scores.problem_ids, found.scores.grades, strict=True))
+        for name, found in evaluated.items()
+    }
+    family = [BASE, *(cell.name for cell in plan.cells if cell.role == "arm")]
+    base = evaluated[BASE].scores
+    accuracies = tuple(
+        score(name, found.scores, None if name == BASE else base)
+        for name, found in evaluated.items()
+    )
+    # What the plan left out is said where a reader looks for what is amiss.
+    warned = compared.model_copy(update={"warnings": (*plan.notes, *compared.warnings)})
+    told = StudyResults(
+        config=study.model_dump(mode="json"),
+        fingerprint=study.fingerprint,
+        rollouts=done.sampled.report,
+        cells=cells,
+        accuracies=accuracies,
+        paired=compare_all({name: grades[name] for name in family}, study.evaluation.margin),
+        checks=check_study(done.sampled.report, cells, accuracies),
+        cross_seed=across_seeds(plan, compared),
+        matched=done.matched,
+    )
+    results = Results(
+        title=study.name,
+        versions=comparison.versions(VERSIONED),
+        comparison=warned,
+        study=told,
+    )
+    return results.model_copy(update={"study": told.model_copy(update={"claims": judge(results)})})
+
+
+def across_seeds(plan: Plan, compared: Comparison) -> tuple[CrossSeed, ...]:
+    """Correct the cosine of each pair of arms by their repeats at other seeds of the grid."""
+    if plan.study.grid.seeds < 2:
+        return ()
+    cosines = {
+        (pair.a, pair.b): pair.scopes["union"].readings["cosine"].value for pair in compared.pairs
+    }
+    arms = [arm.name for arm in plan.study.arms]
+    return tuple(
+        cross_seed(a, b, plan.seeds(a), plan.seeds(b), cosines) for a, b in combinations(arms, 2)
+    )
+
+
+def cell_results(cell: CellPlan, done: Done) -> Cell:
+    """Say how one cell's training went, and what it did to held-out rollouts."""
+    record = read_record(done.folders[cell.name])
+    found, base = done.evaluated[cell.name], done.evaluated[BASE].held_out
+    run, kl = found.held_out, found.divergence
+    finite = math.isfinite(run.nll_wrong) and math.isfinite(run.nll_right)
+    diverged = not finite or run.nll_wrong > base.nll_wrong + DIVERGED
+    return Cell(
+        name=cell.name,
+        arm=cell.arm,
+        objective=cell.objective_name,
+        options=dict(cell.options),
+        role=cell.role,
+        regime=cell.regime,
+        seed=cell.seed,
+        wrong_share=cell.wrong_share,
+        wrong_kept=None if cell.objective.on_policy else done.sampled.of(cell).wrong_share,
+        learning_rate=cell.learning_rate,
+        init_seed=cell.init,
+        order_seed=cell.order,
+        state="diverged" if record.state == "trained" and diverged else record.state,
+        unit=cell.objective.unit,
+        steps=record.steps,
+        losses=record.losses,
+        gradient_norms=record.gradient_norms,
+        clipped=record.clipped,
+        nll_right=run.nll_right if finite else None,
+        nll_wrong=run.nll_wrong if finite else None,
+        nll_right_base=base.nll_right,
+        nll_wrong_base=base.nll_wrong,
+        ordered_pairs=ordered_pairs(run, base, done.sampled.held_out) if finite else None,
+        coefficients=record.coefficients,
+        kl=Reading(undefined="not measured") if kl is None else kl.mean,
+        kl_error=None if kl is None else kl.error,
+    )

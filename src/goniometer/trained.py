@@ -1,0 +1,121 @@
+"""The cells of a study as stages: columns beside their rollouts, training, updates read back."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goniometer import deltas
+from goniometer.cells import CellPlan
+from goniometer.deltas import Delta
+from goniometer.engine import run_local
+from goniometer.objectives import Need
+from goniometer.rollouts import RolloutSet
+from goniometer.seeds import derive
+from goniometer.stages import Run, Sampled
+from goniometer.training.cell import CellInputs, OnPolicy, train_cell
+from goniometer.training.columns import Columns, precompute, read_columns, write_columns
+
+
+def reference_columns(run: Run, rollouts: RolloutSet) -> Columns:
+    """Score rollouts that cells train on, once for all of them, by what some objective needs.
+
+    One stage a need, so that studies of other objectives share what they have in common.
+    """
+    precision = run.study.training.precision
+    offline = [cell.objective for cell in run.plan.cells if not cell.objective.on_policy]
+    columns: Columns = {}
+    for need in sorted({need for objective in offline for need in objective.needs}):
+
+        def make(folder: Path, need: Need = need) -> None:
+            with run.bars.task(f"{need} log-probs", len(rollouts.rows)) as advance:
+                found = precompute(run.base, rollouts, [need], precision=precision, advance=advance)
+            write_columns(found, folder)
+
+        inputs = {
+            "base": run.base.fingerprint, "rollouts": rollouts.fingerprint,
+            "need": need, "precision": precision,
+        }  # fmt: skip
+        columns = {**columns, **read_columns(run.ensure("columns", need, inputs, make), [need])}
+    return columns
+
+
+def train_all(run: Run, sampled: Sampled) -> dict[str, Path]:
+    """Train each cell, or find what it trained: its folder by name."""
+    shares = {cell.wrong_share: sampled.of(cell) for cell in run.plan.cells}
+    columns = {share: reference_columns(run, rows) for share, rows in shares.items()}
+
+    def train(cell: CellPlan) -> Path:
+        return train_one(run, cell, sampled, columns[cell.wrong_share])
+
+    names = [cell.name for cell in run.plan.cells]
+    return dict(zip(names, run_local(train, run.plan.cells), strict=True))
+
+
+def train_one(run: Run, cell: CellPlan, sampled: Sampled, columns: Columns) -> Path:
+    """Train one cell, or find what it trained."""
+    study, rollouts = run.study, sampled.of(cell)
+    inputs = CellInputs(
+        base=run.base,
+        rollouts=rollouts,
+        columns=columns,
+        objective=cell.objective,
+        adapter=study.adapter,
+        training=study.training,
+        learning_rate=cell.learning_rate,
+        init_seed=derive(study.seed, "init", cell.init),
+        order_seed=derive(study.seed, "order", cell.order),
+        regime=cell.regime,
+        on_policy=_on_policy(run, sampled) if cell.objective.on_policy else None,
+    )
+
+    def make(folder: Path) -> None:
+        number = run.plan.cells.index(cell) + 1
+        title = f"train · {cell.name} ({number} of {len(run.plan.cells)})"
+        with run.bars.task(title, study.training.updates) as advance:
+            train_cell(inputs, folder, lambda step, loss: advance(1))
+
+    sampling = [run.plan.task.fingerprint, study.rollouts.model_dump(mode="json")]
+    key = {
+        "base": run.base.fingerprint,
+        "rollouts": rollouts.fingerprint,
+        "objective": [cell.objective_name, repr(cell.objective)],
+        "regime": cell.regime,
+        "adapter": study.adapter.model_dump(mode="json") if cell.regime == "lora" else None,
+        "training": study.training.model_dump(mode="json", exclude={"learning_rate"}),
+        "learning_rate": cell.learning_rate,
+        "seeds": [inputs.init_seed if cell.regime == "lora" else None, inputs.order_seed],
+        "on policy": sampling if cell.objective.on_policy else None,
+    }
+    return run.ensure("cells", cell.name, key, make)
+
+
+def _on_policy(run: Run, sampled: Sampled) -> OnPolicy:
+    """What grades new completions: the problems that the rollouts were sampled of."""
+    seed = derive(run.study.seed, "rollouts")
+    problems = run.plan.task.problems("train", sampled.report.prompts_sampled, seed)
+    by_id = {problem.id: problem for problem in problems}
+    return OnPolicy(run.plan.task, by_id, run.study.rollouts)
+
+
+def read_updates(run: Run, folders: Mapping[str, Path]) -> dict[str, Delta]:
+    """Read what each cell trained; whole weights against the base, which is written for that."""
+
+    def make(folder: Path) -> None:
+        run.base.save(folder)
+
+    updates = {}
+    for cell in run.plan.cells:
+        folder, companions = folders[cell.name], deltas.Companions()
+        if cell.regime != "lora":
+            base = run.ensure("base", "base", {"base": run.base.fingerprint}, make)
+            companions = deltas.Companions(base=deltas.BaseModel(base))
+        delta = deltas.read(folder, companions)
+        # The path of this machine is no part of the results.
+        changed: dict[str, Any] = {"source": f"cells/{folder.name}"}
+        if cell.regime == "attention":  # that the other weights are not there is the regime
+            changed["warnings"] = ()
+        updates[cell.name] = dataclasses.replace(
+            delta, provenance=dataclasses.replace(delta.provenance, **changed)
+        )
+    return updates
