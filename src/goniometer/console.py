@@ -141,7 +141,9 @@ def planned(settings: Study, out: Path, *, measured: bool) -> None:
     found = examine(settings, out, fetch=False)
     found.faults.raise_any()
     with bars() as shown:
-        speed = measured_speed(found.plan, shown) if measured and found.base else None
+        speed = (
+            measured_speed(found.plan, shown) if measured and found.base and found.task else None
+        )
     print_plan(found, speed, stdout())
 
 

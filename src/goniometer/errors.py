@@ -42,6 +42,11 @@ class GoniometerError(Exception):
 
 
 @final
+class AbsentError(GoniometerError):
+    """Something that a study needs and that is not on this machine: it can still be planned."""
+
+
+@final
 class GoniometerErrors(GoniometerError):  # noqa: N818 (several errors)
     """Several faults of one input, found at once: one line each."""
 

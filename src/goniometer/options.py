@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from goniometer.errors import Faults, GoniometerError, GoniometerErrors
+from goniometer.errors import AbsentError, Faults, GoniometerError, GoniometerErrors
 
 Kind = TypeVar("Kind")
 
@@ -61,4 +61,5 @@ def _validated(kind: type[Kind], options: dict[str, object], where: str, key: st
             for fault in error.errors()
         ) from None
     except GoniometerError as error:
-        raise GoniometerError(str(error), file=where, key=key) from None
+        kind_of_error = AbsentError if isinstance(error, AbsentError) else GoniometerError
+        raise kind_of_error(str(error), file=where, key=key) from None

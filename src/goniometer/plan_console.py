@@ -1,7 +1,6 @@
 """What `goniometer study --plan` prints: cells, work, memory, disk and hours. No work is done."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from rich import box
 from rich.console import Console
@@ -44,20 +43,22 @@ def print_plan(found: Examined, speed: Speed | None, console: Console) -> None:
 
 
 def _cells(plan: Plan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)  # in the order of the cells, floors and grid after the arms
     for column in ("cell", "role", "objective", "options", "weights"):
         table.add_column(column, overflow="fold")
     for column in ("lr", "init", "order", "wrong rows"):
         table.add_column(column, justify="right", no_wrap=True)
     folded = len(plan.cells) > FOLDED
-    for (arm, role), group in groupby(plan.cells, key=lambda cell: (cell.arm, cell.role)):
-        cells = list(group)
+    groups: dict[tuple[str, str], list[CellPlan]] = {}
+    for cell in plan.cells:
+        groups.setdefault((cell.arm, cell.role), []).append(cell)
+    for (arm, role), cells in groups.items():
         if folded and role != "arm" and len(cells) > 1:
             names = ", ".join(cell.name.removeprefix(f"{arm} ") for cell in cells)
             table.add_row(f"{arm}: {len(cells)} more", role, names, *[""] * 6)
         else:
-            for cell in cells:
-                table.add_row(*_cell(cell))
+            for one in cells:
+                table.add_row(*_cell(one))
     return table
 
 

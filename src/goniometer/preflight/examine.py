@@ -1,14 +1,14 @@
 """All checks of a study in their order; what one fault hides is not asked for, the rest is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
 from torch import nn
 
 from goniometer import tasks
-from goniometer.config import Study
-from goniometer.errors import Faults, GoniometerError
+from goniometer.config import Study, Task
+from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.estimate.lengths import (
     Lengths,
     lengths_of_rows,
@@ -26,6 +26,7 @@ from goniometer.preflight.ranges import unusual
 from goniometer.preflight.rollouts import check_file
 from goniometer.rollouts import RolloutSet
 from goniometer.rollouts.sample import require_same_tokens
+from goniometer.tasks import AbstractTask
 
 
 @final
@@ -37,6 +38,7 @@ class Examined:
         study: its settings.
         faults: what is wrong with it.
         absent: models and files that are not on this machine.
+        task: what it asks, where its files are here.
         made: its plan, where one can be made.
         base: the base without weights, where it is here.
         network: the base's, or that of `models.base_config` where the base is not here.
@@ -46,6 +48,7 @@ class Examined:
     study: Study
     faults: Faults = field(default_factory=Faults)
     absent: Faults = field(default_factory=Faults)
+    task: AbstractTask | None = None
     made: Plan | None = None
     base: LanguageModel | None = None
     network: nn.Module | None = None
@@ -74,8 +77,8 @@ class Examined:
         file = self.study.rollouts.file
         if file is not None and self.rows is not None:
             return lengths_of_rows(self.rows, Path(file).name)
-        if file is None and self.base is not None and self.made is not None:
-            return lengths_of_task(self.base, self.made.task, self.study)
+        if file is None and self.base is not None and self.task is not None:
+            return lengths_of_task(self.base, self.task, self.study)
         return longest_allowed(self.study)
 
 
@@ -90,8 +93,7 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
     found = Examined(study)
     with found.faults.collected():
         check_writable(out)
-    with found.faults.collected():
-        found.made = make_plan(study)
+    found.task, found.made = _task_and_plan(study, found)
     found.base = _header(found, study.models.base, fetch)
     if found.base is not None:
         found.network = found.base.network
@@ -109,6 +111,23 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
         with found.faults.collected():
             check_disk(disk_of(found.made, found.size, found.lengths), out)
     return found
+
+
+def _task_and_plan(study: Study, found: Examined) -> tuple[AbstractTask | None, Plan | None]:
+    """Make both; cells can also be laid out where only the files of the task are not here."""
+    try:
+        task = tasks.build(study.task.name, study.task.options, study.name)
+    except AbsentError as error:
+        found.absent.found.append(error)
+        with found.faults.collected():
+            plan = make_plan(study.model_copy(update={"task": Task()}))
+            return None, replace(plan, study=study)
+        return None, None
+    except GoniometerError:
+        task = None  # said by the plan
+    with found.faults.collected():
+        return task, make_plan(study)
+    return task, None
 
 
 def _header(found: Examined, reference: str, fetch: bool) -> LanguageModel | None:
@@ -130,9 +149,9 @@ def _check_texts(found: Examined, base: LanguageModel, fetch: bool) -> None:
         with found.faults.collected():
             if teacher is not None:
                 require_same_tokens(base, teacher)
-    with found.faults.collected():
-        task = tasks.build(study.task.name, study.task.options, study.name)
-        check_contexts(study, task, base)
+    if found.task is not None:
+        with found.faults.collected():
+            check_contexts(study, found.task, base)
 
 
 def _check_file(found: Examined) -> None:

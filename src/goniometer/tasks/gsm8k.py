@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from goniometer.errors import GoniometerError
+from goniometer.errors import AbsentError, GoniometerError
 from goniometer.tasks.answers import MARKER, final_answer, graded_by_answer
 from goniometer.tasks.base import AbstractTask, Grade, Problem, Split
 
@@ -81,7 +81,7 @@ def _split_of(key: str) -> Split:
 
 def _read(path: Path) -> Iterator[Problem]:
     if not path.is_file():
-        raise GoniometerError("no such file of problems", file=path)
+        raise AbsentError("no such file of problems", file=path)
     for number, row in enumerate(_rows(path), start=1):
         texts = [row.get(key) if isinstance(row, dict) else None for key in ("question", "answer")]
         question, solution = (text if isinstance(text, str) else "" for text in texts)
