@@ -75,5 +75,9 @@ def bars() -> Iterator[Bars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    if not progress.console.is_interactive:  # rich would end it with an empty line
+        yield Bars(progress)
+        return
+    with progress:
         yield Bars(progress)
