@@ -49,7 +49,12 @@ class Run:
             "threads": self.study.training.threads,
             "device": next(self.base.network.parameters()).device.type,
         }
-        return self.store.ensure(stage, label, {**inputs, **common}, make)
+
+        def tell(study: str) -> None:
+            with self.bars.task(f"{stage} · {label}: taken from {study}", None):
+                pass
+
+        return self.store.ensure(stage, label, {**inputs, **common}, make, tell)
 
 
 @final

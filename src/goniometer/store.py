@@ -65,8 +65,8 @@ class Store:
         """Return the folder of a stage for these inputs; call `make(folder)` if it is not there.
 
         The folder is ROOT/STAGE/LABEL-KEY, KEY a hash of `inputs`, which must hold all that the
-        result depends on. What a study beside this one has made of the same inputs is linked (or
-        copied) here instead, and `tell` is called with the name of that study's folder.
+        result depends on. What a study beside this one, or a run of this one, has made of the same
+        inputs is linked (or copied) here instead, and `tell` is called with the study's folder.
 
         Raises:
             GoniometerError: a file of a finished stage is not what its manifest says.
@@ -81,10 +81,10 @@ class Store:
         return folder
 
     def _shares(self, folder: Path, about: Mapping[str, Any], tell: Callable[[str], None]) -> bool:
-        """Link a stage of the same key from a study beside this one; False where there is none."""
+        """Link a stage of the same key, of this study or one beside it; False without one."""
         beside = self.root.absolute().parent
         for other in sorted(beside.glob(f"*/{about['stage']}/*-{about['key'][:12]}")):
-            if other.parent.parent != self.root.absolute() and _is_whole(other, about["key"]):
+            if _is_whole(other, about["key"]):
                 try:
                     write_folder(folder, partial(_link, other), about)
                 except OSError:  # it went away, or cannot be read

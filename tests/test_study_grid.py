@@ -1,0 +1,174 @@
+"""A study with a grid, small but real: shares of wrong rows, seeds, regimes, sizes, a NaN cell."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from goniometer.behaviour.placed import Placed
+from goniometer.config import Study
+from goniometer.deltas import read
+from goniometer.model import load
+from goniometer.pipeline import run_study
+from goniometer.progress import Silent
+from goniometer.results import Results, read_results
+
+ARMS = [
+    {"name": "SFT", "objective": "sft"},
+    {"name": "RFT", "objective": "rft"},
+    {"name": "DPO", "objective": "dpo"},
+    {"name": "full", "objective": "sft", "regime": "full", "learning_rate": 1e-4},
+    {"name": "broken", "objective": "tests.faulty_objective:Faulty"},
+]
+SETTINGS = {
+    "name": "grid",
+    "rollouts": {"prompts": 8, "held_out_prompts": 4, "samples": 6},
+    "training": {"steps": 2, "prompts_per_step": 4},
+    "evaluation": {"problems": 12},
+    "divergence": {"prompts": 4},
+    "geometry": {"draws": 100},
+}
+STUDY = SETTINGS | {
+    "arms": ARMS,
+    "floors": {"arms": ["SFT"], "orders": 2, "inits": 1},
+    "grid": {"seeds": 2, "wrong_shares": [0.0], "wrong_share_arms": ["SFT", "RFT"]},
+    "match": {"to": "SFT", "arms": ["DPO", "broken"]},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "grid"
+    run_study(Study.model_validate(STUDY), out, bars=Silent())
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(whole: Path) -> Results:
+    return read_results(whole / "report" / "results.json")
+
+
+def folder_of(out: Path, name: str, stage: str = "cells") -> Path:
+    (folder,) = [f for f in (out / stage).iterdir() if f.name.rsplit("-", 1)[0] == name]
+    return folder
+
+
+def pair_of(results: Results, a: str, b: str):
+    return next(p for p in results.comparison.pairs if {p.a, p.b} == {a, b})
+
+
+@pytest.mark.slow
+def test_without_wrong_rows_sft_and_rft_are_one_run(whole: Path, results: Results):
+    """The free sanity test: what tells the two apart is wrong rows, and nothing else."""
+    weights = [
+        (folder_of(whole, name) / "adapter_model.safetensors").read_bytes()
+        for name in ("sft-wrong-0", "rft-wrong-0", "sft", "rft")
+    ]
+    assert weights[0] == weights[1]
+    assert weights[2] != weights[3]
+    found = pair_of(results, "SFT wrong 0%", "RFT wrong 0%")
+    assert found.state == "identical"
+    assert found.scopes["union"].readings["cosine"].value == pytest.approx(1.0, abs=1e-12)
+    assert pair_of(results, "SFT", "RFT").scopes["union"].readings["cosine"].value < 0.99
+    cells = {cell.name: cell for cell in results.study.cells}
+    assert cells["SFT wrong 0%"].wrong_kept == 0
+    assert 0.3 < cells["SFT"].wrong_kept < 0.7
+    # What is the same update is evaluated once.
+    one, other = (folder_of(whole, f"{arm}-wrong-0", "evaluation") for arm in ("sft", "rft"))
+    assert (one / "scores.parquet").samefile(other / "scores.parquet")
+
+
+@pytest.mark.slow
+def test_cells_say_what_they_are_and_seeds_are_told_together(results: Results):
+    study = results.study
+    cells = {cell.name: cell for cell in study.cells}
+    assert [cells[n].role for n in ("SFT", "SFT order 2", "SFT seed 2")] == ["arm", "floor", "grid"]
+    assert {cell.arm for cell in study.cells} == {arm["name"] for arm in ARMS}
+    assert cells["DPO seed 2"].seed == 1
+    assert cells["full"].regime == "full"
+    assert len(study.paired) == 6 * 5 / 2  # base and arms
+    assert {accuracy.run for accuracy in study.accuracies} == {"base", *cells}
+    assert len(study.cross_seed) == 5 * 4 / 2
+    sft_rft = study.cross_seed[0]
+    assert (sft_rft.a, sft_rft.b, sft_rft.seeds) == ("SFT", "RFT", 2)
+    assert sft_rft.repeats_a == (
+        pair_of(results, "SFT", "SFT seed 2").scopes["union"].readings["cosine"].value,
+    )
+    verdict = pair_of(results, "SFT", "SFT seed 2").verdict
+    assert verdict == "a repeat: another seed of one arm"
+    for name, cell in cells.items():
+        assert (cell.kl.value > 0) == (cell.arm != "broken"), name
+        assert cell.kl_error is not None
+
+
+@pytest.mark.slow
+def test_a_broken_cell_is_a_state_and_the_others_go_on(results: Results):
+    cells = {cell.name: cell for cell in results.study.cells}
+    assert cells["broken"].state == "non-finite"
+    assert cells["broken"].steps == 0
+    assert all(cell.state == "trained" for cell in cells.values() if cell.arm != "broken")
+    assert pair_of(results, "SFT", "broken").state == "zero delta"
+    crossed = {(c.a, c.b): c.corrected for c in results.study.cross_seed}
+    assert crossed["SFT", "broken"].undefined == "a run has no cosine"
+    run = next(run for run in results.comparison.runs if run.name == "broken")
+    assert run.state == "zero delta"
+
+
+@pytest.mark.slow
+def test_matched_updates_have_the_size_they_were_to_have(results: Results):
+    cells = {cell.name: cell for cell in results.study.cells}
+    norms = {run.name: run.scopes["all"]["norm"].value for run in results.comparison.runs}
+    matched = {(m.run, m.by): m for m in results.study.matched}
+    assert matched.keys() == {(run, by) for run in ("DPO", "broken") for by in ("norm", "kl")}
+    by_norm, by_kl = matched["DPO", "norm"], matched["DPO", "kl"]
+    assert by_norm.norm.value == pytest.approx(norms["SFT"], rel=1e-9)
+    assert by_norm.factor.value == pytest.approx(norms["SFT"] / norms["DPO"], rel=1e-9)
+    assert by_kl.kl.value == pytest.approx(cells["SFT"].kl.value, rel=0.01)
+    for one in (by_norm, by_kl):
+        assert one.accuracy.n == 12
+        assert one.nll_right != cells["DPO"].nll_right
+    assert matched["broken", "norm"].factor.undefined == "a zero delta stays one"
+    assert matched["broken", "kl"].accuracy is None
+
+
+@pytest.mark.slow
+def test_an_update_of_all_weights_runs_as_the_checkpoint(whole: Path, results: Results):
+    from goniometer.deltas import BaseModel, Companions
+
+    folder = folder_of(whole, "full")
+    base = folder_of(whole, "base", "base")
+    delta = read(folder, Companions(base=BaseModel(base)))
+    model, tuned = load("embedded:base", device="cpu"), load("embedded:base", device="cpu")
+    tokens = torch.tensor([model.encode_prompt("12+34=")])
+    weights = load_file(folder / "model.safetensors")
+    tuned.network.load_state_dict(weights, strict=False)
+    assert len(delta) == len(dict(model.network.named_parameters()))
+    with torch.no_grad():
+        plain, expected = model.network(tokens).logits, tuned.network(tokens).logits
+        with Placed(model, delta).running():
+            found = model.network(tokens).logits
+    assert (plain - expected).abs().max() > 1e-3
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    run = next(run for run in results.comparison.runs if run.name == "full")
+    assert (run.state, run.modules) == ("ok", len(delta))
+
+
+@pytest.mark.slow
+def test_a_study_beside_it_takes_what_they_have_in_common(whole: Path):
+    told: list[str] = []
+
+    class Told:
+        def task(self, title, total):
+            told.append(title)
+            return Silent().task(title, total)
+
+    study = SETTINGS | {"name": "other", "floors": None}
+    study |= {"arms": [ARMS[1] | {"name": "mine"}, ARMS[0] | {"learning_rate": 1e-5}]}
+    out = whole.parent / "other"
+    run_study(Study.model_validate(study), out, bars=Told(), until="cells")
+    mine = folder_of(out, "mine") / "adapter_model.safetensors"
+    assert mine.samefile(folder_of(whole, "rft") / "adapter_model.safetensors")
+    assert "cells · mine: taken from grid" in told
+    assert "rollouts · arithmetic: taken from grid" in told
+    assert [title for title in told if title.startswith("train")] == ["train · SFT (2 of 2)"]
