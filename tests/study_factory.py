@@ -153,9 +153,7 @@ def _kl(cell: Cell) -> Cell:
 
 
 EDGES = tuple(
-    [-(10 ** (i / 4)) for i in range(4, -17, -1)]
-    + [0.0]
-    + [10 ** (i / 4) for i in range(-16, 5)]
+    [-(10 ** (i / 8)) for i in range(33, -34, -2)] + [10 ** (i / 8) for i in range(-33, 34, 2)]
 )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from goniometer.report.grid import Factor
 from goniometer.report.index import Index
 from goniometer.report.sweep import Measure, measures
 from goniometer.report.theme import Spec, var
-from goniometer.results import Cell
 
 HEIGHT = 130
 ROOM = 34  # pixels for the numbers of an axis, so that plots align
@@ -98,21 +97,20 @@ def sweeps(index: Index, of: Factor) -> list[Chart]:
     for measure in measures(index, of) if found else ():
         rows = [
             row
-            for place, cells in enumerate(found.values())
-            for row in _rows(index, of, cells, measure, place - (len(found) - 1) / 2)
+            for place, arm in enumerate(found)
+            for row in _rows(index, of, arm, measure, place - (len(found) - 1) / 2)
         ]
         if rows:
             charts.append(_chart(of, measure, _worded_once(rows)))
     return charts
 
 
-def _rows(
-    index: Index, of: Factor, cells: Sequence[Cell], measure: Measure, place: float
-) -> list[Row]:
-    points = [(cell, point) for cell in cells if (point := measure.of(cell)) is not None]
+def _rows(index: Index, of: Factor, arm: str, measure: Measure, place: float) -> list[Row]:
+    cells = grid.family(index, arm, of)
+    points = [(cell, point) for cell in cells if (point := measure.of(cell, arm)) is not None]
     return [
         {
-            "arm": cell.arm,
+            "arm": arm,
             "run": cell.name,
             "x": rounded(grid.setting(index, cell, of)),
             "y": rounded(point.value),
@@ -121,8 +119,8 @@ def _rows(
             # Intervals of several arms at one setting stand side by side.
             "o": ASIDE * place if point.ends else 0,
             "w": point.word,
-            "c": index.colour(cell.name),
-            "fill": index.fill(cell.name),
+            "c": index.colour(arm),
+            "fill": index.colour(arm) if cell.name == arm else var("ground"),
         }
         for cell, point in points
     ]

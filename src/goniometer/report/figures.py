@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Collection, Sequence
+from html import escape
 from pathlib import Path
 
 from goniometer.report.chart import Chart, filled
 from goniometer.report.gallery import Gallery
+from goniometer.report.keys import Mark
 from goniometer.report.theme import LIGHT
 
 GAP = 14
+LINE = 18
+LETTER = 6.4  # pixels of a letter, about
 WIDE = 640  # pixels of a chart that stands alone
 WHOLE = 900  # of a row of small multiples
 SINGLE = ("accuracies", "held-out", "divergence", "seeds", "seed-scores")
@@ -22,13 +26,14 @@ def draw(gallery: Gallery, folder: Path, formats: Collection[str]) -> None:
     folder.mkdir(exist_ok=True)
     for name, (rows, width) in plan(gallery).items():
         svg = tiled(
+            gallery.keys.get(name, ()),
             [
                 [
                     vl_convert.vega_to_svg(filled(gallery.bases[chart.base], chart, width))
                     for chart in row
                 ]
                 for row in rows
-            ]
+            ],
         )
         if "svg" in formats:
             (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -73,9 +78,12 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
     return found
 
 
-def tiled(rows: Sequence[Sequence[str]]) -> str:
-    """Drawings as one SVG, left to right, top to bottom, each row as high as its highest."""
-    parts, top, right = [], 0.0, 0.0
+def tiled(key: Sequence[Mark], rows: Sequence[Sequence[str]]) -> str:
+    """Drawings as one SVG, left to right, top to bottom, each row as high as its highest.
+
+    A page has the key beside its charts; a figure has it above them.
+    """
+    parts, top, right = _key(key)
     for row in rows:
         left = high = 0.0
         for drawing in row:
@@ -91,3 +99,27 @@ def tiled(rows: Sequence[Sequence[str]]) -> str:
     ground = f'<rect width="100%" height="100%" fill="{LIGHT["ground"]}"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {right:g} {top - GAP:g}">'
     return "\n".join([head, ground, *parts, "</svg>\n"])
+
+
+def _key(marks: Sequence[Mark]) -> tuple[list[str], float, float]:
+    """Marks with their words in lines: SVG, the height and the width that they take."""
+    parts, left, top, right = [], 0.0, 0.0, 0.0
+    for mark in marks:
+        wide = 18 + LETTER * len(mark.text) + GAP
+        if left and left + wide > WIDE:
+            left, top = 0.0, top + LINE
+        place = f'<g transform="translate({left + 7:g} {top + 8:g})">'
+        shape = _SHAPES[mark.shape].format(c=LIGHT[mark.token], g=LIGHT["ground"])
+        text = f'<text x="11" y="4" font-family="sans-serif" font-size="12" fill="{LIGHT["ink"]}">'
+        parts.append(f"{place}{shape}{text}{escape(mark.text)}</text></g>")
+        left += wide
+        right = max(right, left)
+    return parts, (top + LINE + 4 if marks else 0.0), right
+
+
+_SHAPES = {
+    "bar": '<rect x="-6" y="-4" width="12" height="8" fill="{c}"/>',
+    "dot": '<circle r="4" fill="{c}"/>',
+    "ring": '<circle r="3.5" fill="{g}" stroke="{c}" stroke-width="1.5"/>',
+    "diamond": '<path d="M-5 0l5 -5 5 5 -5 5z" fill="{c}"/>',
+}

@@ -20,6 +20,7 @@ from goniometer.report import (
 )
 from goniometer.report.chart import Chart, unchecked
 from goniometer.report.index import Index
+from goniometer.report.keys import Mark, keys
 from goniometer.report.panels import Grid
 from goniometer.report.theme import Spec
 from goniometer.report.vega import compiled
@@ -52,6 +53,7 @@ class Gallery:
     steps: tuple[tuple[str, tuple[str, ...]], ...] = ()  # run, charts of its trajectory
     coefficients: tuple[tuple[str, ...], ...] = ()  # charts of each arm
     sweeps: dict[str, tuple[str, ...]] = field(default_factory=dict)  # factor: charts
+    keys: dict[str, tuple[Mark, ...]] = field(default_factory=dict)  # by figure
 
 
 def hang(index: Index, order: Sequence[str]) -> Gallery:
@@ -69,7 +71,9 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
     coefficients = gallery_study.coefficients(charts, index)
     sweeps = gallery_study.sweeps(charts, index)
     bases = _bases(index, {chart.base for chart in charts.values()})
-    return Gallery(charts, bases, menus, grids, forests, curves, steps, coefficients, sweeps)
+    return Gallery(
+        charts, bases, menus, grids, forests, curves, steps, coefficients, sweeps, keys(index)
+    )
 
 
 def specifications(index: Index) -> dict[str, Callable[[], Spec]]:

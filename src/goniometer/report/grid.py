@@ -33,19 +33,35 @@ def setting(index: Index, cell: Cell, of: Factor) -> float:
 
 
 def family(index: Index, arm: str, of: Factor) -> tuple[Cell, ...]:
-    """An arm and its runs that differ from it in this factor, in the factor's order."""
+    """An arm and the runs that differ from it in this factor only, in the factor's order.
+
+    Of learning rates another arm may be one of them: a study trains no run twice.
+    """
+    arms = {arm}
+    if of == "learning rate":
+        arms |= {name for name in index.arms if _recipe(index, name) == _recipe(index, arm)}
     found = [
         cell
         for cell in index.cells
-        if cell.arm == arm and (cell.name == arm or factor(index, cell) == of)
+        if cell.arm in arms and (cell.name in arms or factor(index, cell) == of)
     ]
     return tuple(sorted(found, key=lambda cell: setting(index, cell, of)))
 
 
 def families(index: Index, of: Factor) -> dict[str, tuple[Cell, ...]]:
-    """Arms that the grid moves along this factor, in the study's order."""
-    found = {arm: family(index, arm, of) for arm in index.arms}
-    return {arm: cells for arm, cells in found.items() if len(cells) > 1}
+    """Arms that the grid moves along this factor, in the study's order, each run once."""
+    found: dict[str, tuple[Cell, ...]] = {}
+    for arm in index.arms:
+        cells = family(index, arm, of) if arm in index.cell_of else ()
+        if index.grid & {cell.name for cell in cells} and cells not in found.values():
+            found[arm] = cells
+    return found
+
+
+def _recipe(index: Index, arm: str) -> object:
+    """What two arms of one sweep have in common: all but the learning rate."""
+    cell = index.cell_of[arm]
+    return cell.objective, cell.options, cell.regime, cell.wrong_share
 
 
 def beside(index: Index, cell: Cell, arm: str, of: Factor) -> Cell | None:

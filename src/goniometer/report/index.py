@@ -94,11 +94,15 @@ class Index:
         return tuple(p for p in (study.paired if study else ()) if {p.a, p.b} <= known)
 
     def colour(self, name: str) -> str:
+        """A run's colour, as style sheets name it."""
+        return var(self.token(name))
+
+    def token(self, name: str) -> str:
         """A run's colour, the same in all charts; what repeats an arm has the arm's colour."""
         if name in self.cell_of:
             name = self.cell_of[name].arm
         place = self.arms.index(name) if name in self.arms else len(self.arms)
-        return var(f"run-{place % RUN_COLOURS}")
+        return f"run-{place % RUN_COLOURS}"
 
     def fill(self, name: str) -> str:
         """Repeats and runs of the grid are hollow."""

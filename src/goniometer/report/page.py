@@ -6,7 +6,6 @@ from typing import final
 
 from goniometer.report import (
     charts_whole,
-    grid,
     page_tables,
     tables_geometry,
     tables_study,
@@ -32,7 +31,6 @@ class Page:
     definitions: list[tuple[str, str, str, str]]
     config: str
     matched: list[str]  # sentences
-    swept: dict[str, tuple[str, ...]]  # factor: arms
 
     @property
     def results(self) -> Results:
@@ -54,5 +52,4 @@ def compose(results: Results) -> Page:
         definitions=tables_geometry.definitions(index),
         config=json.dumps(study.config, indent=2, sort_keys=True) if study else "",
         matched=words_grid.matched(index),
-        swept={of: tuple(grid.families(index, of)) for of in grid.SWEPT},
     )

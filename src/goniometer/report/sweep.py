@@ -26,38 +26,37 @@ class Measure:
     """What a chart of a sweep shows: its heading, its value, and how far its axis goes."""
 
     heading: str
-    of: Callable[[Cell], Point | None]
+    of: Callable[[Cell, str], Point | None]  # of a run, in the family of an arm
     limits: tuple[float | None, float | None]
     logarithmic: bool = False  # where its values differ tenfold
 
 
-def to_own(index: Index, cell: Cell) -> PairReadings | None:
-    """The pair of a run with its arm at the arm's own setting."""
-    return index.pair(cell.name, cell.arm)
+def to_own(index: Index, cell: Cell, arm: str) -> PairReadings | None:
+    """The pair of a run with the arm of its family; None for the arm itself."""
+    return index.pair(cell.name, arm) if cell.name != arm else None
 
 
 def to_first(index: Index, cell: Cell, of: Factor) -> PairReadings | None:
     """The pair of a run with the study's first arm at the same setting; None for that arm."""
-    first = index.arms[0]
-    other = grid.beside(index, cell, first, of) if cell.arm != first else None
-    return index.pair(cell.name, other.name) if other else None
+    other = grid.beside(index, cell, index.arms[0], of)
+    return index.pair(cell.name, other.name) if other and other != cell else None
 
 
 def measures(index: Index, of: Factor) -> list[Measure]:
     """What is drawn against a factor."""
 
-    def own(cell: Cell) -> Point | None:
-        return Point(1.0) if cell.name == cell.arm else _point(to_own(index, cell))
+    def own(cell: Cell, arm: str) -> Point | None:
+        return Point(1.0) if cell.name == arm else _point(to_own(index, cell, arm))
 
-    def norm(cell: Cell) -> Point | None:
+    def norm(cell: Cell, _: str) -> Point | None:
         value = index.norm(cell.name)
         return Point(value) if value else None  # a logarithmic axis has no 0
 
-    def kl(cell: Cell) -> Point | None:
+    def kl(cell: Cell, _: str) -> Point | None:
         value = cell.kl.value
         return Point(value) if value is not None and value > 0 else None
 
-    def score(cell: Cell) -> Point | None:
+    def score(cell: Cell, _: str) -> Point | None:
         found = index.scores.get(cell.name)
         ends = (100 * found.low, 100 * found.high) if found else None
         return Point(100 * found.accuracy, ends) if found else None
@@ -65,7 +64,7 @@ def measures(index: Index, of: Factor) -> list[Measure]:
     first = f"cosine to {index.arms[0]}"
     return [
         Measure("cosine to own setting", own, (0.0, 1.0)),
-        Measure(first, lambda cell: _point(to_first(index, cell, of)), (0.0, 1.0)),
+        Measure(first, lambda cell, _: _point(to_first(index, cell, of)), (0.0, 1.0)),
         Measure("norm", norm, (0.0, None), logarithmic=True),
         Measure("KL(base || run), nats", kl, (0.0, None), logarithmic=True),
         Measure("accuracy, %", score, (None, None)),

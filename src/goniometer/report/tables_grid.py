@@ -79,7 +79,7 @@ def seeds(index: Index) -> Table:
         )
     columns = [
         Column("arm", numeric=False),
-        *(Column(str(n), group="accuracy of seed") for n in numbers),
+        *(Column(str(n + 1), group="accuracy of seed") for n in numbers),
         Column("spread, points"),
         Column("cosine between its seeds"),
         Column("norm"),
@@ -95,9 +95,9 @@ def swept(index: Index, of: Factor) -> Table:
     notes = Notes()
     first = index.arms[0]
     rows = []
-    for cells in grid.families(index, of).values():
+    for arm, cells in grid.families(index, of).items():
         for cell in cells:
-            own = sweep.to_own(index, cell) if cell.name != cell.arm else None
+            own = sweep.to_own(index, cell, arm)
             score = index.scores.get(cell.name)
             ends = notation.percents(score.low, score.high) if score else notation.NONE
             rows.append(
@@ -105,7 +105,7 @@ def swept(index: Index, of: Factor) -> Table:
                     Cell(cell.name),
                     _setting(index, cell, of),
                     Cell(cell.state, kind="" if cell.state == "trained" else "bad"),
-                    Cell("its own", kind="absent") if own is None else _cosine(own, notes),
+                    Cell("its own", kind="absent") if cell.name == arm else _cosine(own, notes),
                     _cosine(sweep.to_first(index, cell, of), notes),
                     *sizes(index, cell, notes),
                     number(cell.nll_right),

@@ -85,18 +85,20 @@ def coefficients(index: Index) -> Table:
         Column("run", numeric=False), Column("steps", numeric=False),
         Column("rows", numeric=False), Column("tokens"),
         *(Column(head, group="coefficient") for head in
-          ("below 0", "0, or in its bin", "up to 1", "1 and more")),
+          ("below 0", "0", "between", "1", "above 1")),
     ]  # fmt: skip
-    caption = "The same in numbers: shares of the completion tokens of right and of wrong rows."
+    caption = (
+        "The same in numbers: shares of the completion tokens of right and of wrong rows; "
+        "0 and 1 are the bins that hold them."
+    )
     return table("coefficients", caption, columns, rows)
 
 
-def parts(found: Coefficients, counts: Sequence[int]) -> tuple[float, float, float, float]:
-    """Shares of tokens below 0, in the bin that holds 0, above it and below 1, and from 1 on."""
+def parts(found: Coefficients, counts: Sequence[int]) -> tuple[float, ...]:
+    """Shares of tokens below 0, in the bin of 0, between, in the bin of 1, and above it."""
     whole = sum(counts)
-    sums = [0, 0, 0, 0]
+    sums = [0] * 5
     for low, high, count in zip(found.edges[:-1], found.edges[1:], counts, strict=True):
-        place = 0 if high <= 0 else 1 if low <= 0 else 2 if low < 1 else 3
+        place = 0 if high <= 0 else 1 if low <= 0 else 2 if high <= 1 else 3 if low <= 1 else 4
         sums[place] += count
-    below, zero, some, most = (count / whole for count in sums)
-    return below, zero, some, most
+    return tuple(count / whole for count in sums)

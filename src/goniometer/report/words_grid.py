@@ -65,10 +65,9 @@ def _difference(a: Accuracy, b: Accuracy) -> str:
 
 def _same_rate(index: Index) -> list[str]:
     """Arms of another learning rate, at that of the first arm."""
-    rates = grid.families(index, "learning rate")
     first = index.cell_of.get(index.arms[0])
     said = []
-    for arm in rates:
+    for arm in index.arms if first else ():
         if first is None or index.cell_of[arm].learning_rate == first.learning_rate:
             continue
         cell = grid.beside(index, first, arm, "learning rate")
@@ -91,8 +90,8 @@ def _same_rate(index: Index) -> list[str]:
 def _without_wrong(index: Index) -> list[str]:
     """Runs that are the first arm's where no wrong row is left."""
     same = [
-        cell.arm
-        for cells in grid.families(index, "wrong share").values()
+        arm
+        for arm, cells in grid.families(index, "wrong share").items()
         for cell in cells
         if cell.wrong_share == 0
         and (pair := sweep.to_first(index, cell, "wrong share"))

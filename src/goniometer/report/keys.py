@@ -1,0 +1,47 @@
+"""The keys of figures that have more than one kind of mark: the same on the page and in files."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from goniometer.report import grid
+from goniometer.report.index import Index
+from goniometer.report.theme import var
+
+
+@final
+@dataclass(frozen=True)
+class Mark:
+    """An entry of a chart's key: a colour of the theme, a shape and what it stands for."""
+
+    token: str
+    shape: Literal["bar", "dot", "ring", "diamond"]
+    text: str
+
+    @property
+    def colour(self) -> str:
+        """The colour as style sheets name it."""
+        return var(self.token)
+
+
+KEYS: dict[str, tuple[Mark, ...]] = {
+    "seeds": (
+        Mark("opposite", "diamond", "corrected for seeds; line: leaving one seed out"),
+        Mark("ink", "dot", "the two arms within one seed"),
+        Mark("ink", "ring", "the two arms across seeds"),
+        Mark("accent", "bar", "seeds of one arm: what a seed alone leaves"),
+    ),
+    "coefficients": (
+        Mark("accent", "bar", "right rows, upwards"),
+        Mark("opposite", "bar", "wrong rows, downwards"),
+    ),
+}
+
+
+def keys(index: Index) -> dict[str, tuple[Mark, ...]]:
+    """The key of each figure; a sweep has a line an arm."""
+    return KEYS | {
+        f"sweep-{of.replace(' ', '-')}": tuple(
+            Mark(index.token(arm), "bar", arm) for arm in grid.families(index, of)
+        )
+        for of in grid.SWEPT
+    }
