@@ -66,12 +66,13 @@ class Size:
         A multiplication by a weight is 2 operations: 2N forward, 2N for the gradient of the
         activations, 2N for that of the weights, so 6N for full fine-tuning (arXiv 2001.08361,
         section 2.1). A weight that stands still has no gradient of its own: 4N, and 2 more for
-        each weight that moves; those of an adapter are besides run through, 6 each. The
-        attention scores, a few per cent for texts far shorter than 12 hidden sizes, are left out.
+        each weight that moves; those of an adapter are besides run through, 6 each. A head that
+        learns makes its logits twice (`model.head`), 8 each. The attention scores, a few per cent
+        for texts far shorter than 12 hidden sizes, are left out.
         """
         moving = self.trainable(cell.regime, adapter)
         if cell.regime == "full":
-            return 6.0 * self.body, 6.0 * self.head
+            return 6.0 * self.body, 8.0 * self.head
         each = 6.0 if cell.regime == "lora" else 2.0
         return 4.0 * self.body + each * moving, 4.0 * self.head
 
