@@ -52,7 +52,7 @@ class WarmUp(Section):
     steps: Positive = 40
     prompts: Positive = Field(default=320, description="problems, with one solution each")
     prompts_per_step: Positive = 8
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: LearningRate = 1e-3
     rank: Positive = 16
 
     @model_validator(mode="after")
