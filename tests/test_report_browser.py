@@ -86,7 +86,7 @@ COLLISIONS = """() => {
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("case", ["study", "comparison", "hostile"])
+@pytest.mark.parametrize("case", ["study", "comparison", "grid", "hostile"])
 def test_every_chart_is_drawn_and_nothing_overflows(opened, case, viewport):
     page = opened(case, viewport)
     charts = page.locator("[data-chart]")
@@ -170,6 +170,20 @@ def test_a_column_sorts_by_number(opened):
     again = [float(text.replace("\u2212", "-")) for text in first.all_text_contents()]
     assert again == sorted(values)
     assert table.locator("th[aria-sort=ascending]").count() == 1
+
+
+def test_a_long_table_is_filtered_by_words(opened):
+    page = opened("grid")
+    page.get_by_text("pairs that differ in one thing").click()
+    table = page.locator("table:has(#table-pairs-grid)")
+    shown = "tbody tr:not([hidden])"
+    every = table.locator(shown).count()
+    page.locator("input[data-filters=table-pairs-grid]").fill("DPO seed")
+    heads = table.locator(f"{shown} th").all_text_contents()
+    assert 0 < len(heads) < every
+    assert all("DPO" in head and "seed" in head for head in heads)
+    page.locator("input[data-filters=table-pairs-grid]").fill("")
+    assert table.locator(shown).count() == every
 
 
 def test_a_dot_under_the_pointer_says_its_numbers(opened):
