@@ -160,6 +160,14 @@ def test_slow_patterns_have_a_limit_each_and_together(tmp_path: Path, start: str
     assert time.process_time() - before < 5
 
 
+def test_a_pattern_that_python_does_not_know_is_refused(tmp_path: Path):
+    """Recursion takes hundreds of megabytes before it takes its second."""
+    write_seed("LoRA", tmp_path)
+    edit_config(tmp_path / "a", rank_pattern={"(?R)": 3})
+    with pytest.raises(GoniometerError, match=r"\(\?R\): not a regular expression"):
+        read(tmp_path / "a")
+
+
 @pytest.mark.parametrize("argument", ["x" * 5000, f"/{'x' * 300}", "a/" * 3000, "\ud800"])
 def test_arguments_that_no_file_can_have(tmp_path: Path, argument: str):
     save_adapter(tmp_path)

@@ -74,6 +74,11 @@ def test_the_principal_mask_is_the_top_of_the_low_rank_approximation():
     assert (found.numpy().flatten() == expected).all()
 
 
+def test_values_without_vectors_are_no_part_of_a_principal_mask():
+    U, S, V = normal(1, 12, 1), torch.tensor([2.0, 1e-9]).double(), normal(2, 8, 1)
+    assert torch.equal(principal_mask(U, S, V), principal_mask(U, S[:1], V))
+
+
 @pytest.mark.parametrize("inside", [0.0, 0.25, 1.0])
 def test_a_planted_overlap_comes_back(inside: float):
     """Of 80 weights that change, a known share lies in the mask."""

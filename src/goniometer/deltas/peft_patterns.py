@@ -3,6 +3,7 @@
 An engine that backtracks can take for ever, so that they are matched under a limit of time.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Patterns:
             try:
                 if self._matches(expression, module):
                     return value
-            except (regex.error, ValueError, RecursionError, OverflowError) as error:
+            except (re.error, regex.error, ValueError, RecursionError, OverflowError) as error:
                 why = f"not a regular expression: {error}"
             except TimeoutError:
                 why = f"regular expressions that take more than {_SECONDS} s"
@@ -60,4 +61,6 @@ class Patterns:
 def _suffix(expression: str) -> Any:
     if len(expression) > _LONGEST:
         raise ValueError(f"{len(expression)} characters")
+    # What `re` refuses PEFT never matched: recursion, which takes memory without end.
+    re.compile(rf"(.*\.)?({expression})$")
     return regex.compile(rf"(.*\.)?({expression})$")

@@ -76,10 +76,13 @@ def _within_rounding(
 
 
 def principal_mask(
-    U: Float[Tensor, "m r"], S: Float[Tensor, " r"], V: Float[Tensor, "n r"]
+    U: Float[Tensor, "m r"], S: Float[Tensor, " s"], V: Float[Tensor, "n r"]
 ) -> Bool[Tensor, "m n"]:
-    """The PRINCIPAL_SHARE of entries that are largest in U diag(S) V', in float32."""
-    size = ((U * S).float() @ V.float().T).abs()
+    """The PRINCIPAL_SHARE of entries that are largest in U diag(S) V', in float32.
+
+    Singular values without vectors, below the numerical rank, are left out.
+    """
+    size = ((U * S[: U.shape[1]]).float() @ V.float().T).abs()
     smaller = int((1 - PRINCIPAL_SHARE) * size.numel())
     return size > size.flatten().kthvalue(max(1, smaller)).values
 
