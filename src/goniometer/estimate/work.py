@@ -1,10 +1,11 @@
 """What a study does: rows, tokens and floating-point operations of each of its stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, final
 
 from goniometer.cells import CellPlan
+from goniometer.config import Adapter
 from goniometer.estimate.lengths import Lengths
 from goniometer.estimate.size import Size
 from goniometer.plan import Plan
@@ -70,7 +71,7 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
             name, kind, times, total, round(total * tokens), forward * (total * tokens + lead)
         )
 
-    found = []
+    found = _warm_up(plan, size, lengths)
     if rollouts.file is None:
         asked = (rollouts.prompts + rollouts.held_out_prompts) / MIXED * rollouts.samples
         found.append(stage("sample rollouts", "generate", 1, asked, lengths.completion))
@@ -88,6 +89,18 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
         stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
         stage("KL from the base", "score", runs, kl.prompts, lengths.prompt + kl.max_new_tokens),
     )
+
+
+def _warm_up(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
+    settings = plan.study.models.warm_up
+    if settings is None:
+        return []
+    rows = settings.steps * settings.prompts_per_step
+    adapted = replace(plan.cells[0], regime="lora")
+    body, head = size.training_flops(adapted, Adapter(rank=settings.rank))
+    text = lengths.prompt + lengths.completion
+    flops = rows * (text * body + lengths.completion * head)
+    return [Stage("warm up the base", "train", 1, rows, round(rows * text), flops)]
 
 
 def _training(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
