@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from goniometer import cli
 from goniometer.errors import GoniometerError
 from goniometer.model.reference import find
 from goniometer.objectives import OBJECTIVES, build
@@ -19,6 +17,7 @@ from goniometer.preflight import check_rollouts, examine
 from goniometer.preflight.rollouts import nothing_to_learn
 from goniometer.rollouts import RolloutSet, sources
 from goniometer.study_file import read_study
+from tests.conftest import Command
 from tests.rollouts_factory import make_rollouts
 
 ARMS = [
@@ -34,23 +33,6 @@ SMALL = {
     "evaluation": {"problems": 20},
     "arms": ARMS,
 }
-
-Command = Callable[..., tuple[int, str, list[str]]]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys) -> Command:
-    """Run the command line in this process: exit code, what it printed, its lines of error."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def run(*arguments: object) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["goniometer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err.splitlines()
-
-    return run
 
 
 def study_file(folder: Path, **sections: object) -> Path:
@@ -133,6 +115,14 @@ SINGLE: dict[str, tuple[dict[str, object], str]] = {
         {"rollouts": {"file": "absent.parquet"}},
         "absent.parquet: rollouts.file: no such",
     ),
+    "problems": (
+        {
+            "task": {"name": "gsm8k"},
+            "models": {"warm_up": {"prompts": 50}},
+            "rollouts": {"held_out_prompts": 2},
+        },
+        "models.warm_up.prompts: gsm8k has fewer pretrain problems than are asked for; found",
+    ),
     "match": ({"match": {"to": "SFX", "arms": ["DPO"]}}, "match.to: no arm is called 'SFX'"),
     "shares": (
         {"grid": {"wrong_shares": [0.0], "wrong_share_arms": ["DPO"]}},
@@ -144,6 +134,12 @@ SINGLE: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize("name", SINGLE)
 def test_each_fault_is_one_line(tmp_path: Path, command: Command, name: str):
     sections, pattern = SINGLE[name]
+    problems = ({"question": f"{n} ?", "answer": f"#### {n}"} for n in range(60))
+    (tmp_path / "gsm8k.jsonl").write_text("".join(json.dumps(one) + "\n" for one in problems))
+    (tmp_path / "test.jsonl").write_text('{"question": "1 + 1", "answer": "#### 2"}\n')
+    if sections.get("task"):
+        files = {"file": str(tmp_path / "gsm8k.jsonl"), "test_file": str(tmp_path / "test.jsonl")}
+        sections = sections | {"task": {"name": "gsm8k"} | files}
     (line,) = refused(command, study_file(tmp_path, **sections))
     assert re.search(pattern, line), line
 

@@ -19,7 +19,7 @@ from goniometer.plan import Plan
 from goniometer.progress import Shown
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.stages import load_model
-from goniometer.tasks import Correct
+from goniometer.tasks import Correct, Problem
 from goniometer.training.cell import CellInputs, train_cell
 
 STEPS = 4  # the first is not counted
@@ -96,7 +96,7 @@ def _solutions(plan: Plan, base: LanguageModel, count: int, rows: int) -> Rollou
     """Write out the task's solutions as rollouts; each prompt has as many rows as in the study."""
     longest = plan.study.rollouts.max_new_tokens
     found = []
-    for problem in plan.task.problems("train", count, plan.study.seed):
+    for problem in _problems(plan, count):
         prompt = base.encode_prompt(problem.question)
         tokens = base.encode_completion(problem.solution)[:longest]
         row = Rollout(problem.id, prompt, tokens, "", (0.0,) * len(tokens), Correct(), False)
@@ -104,10 +104,16 @@ def _solutions(plan: Plan, base: LanguageModel, count: int, rows: int) -> Rollou
     return RolloutSet(tuple(found))
 
 
+def _problems(plan: Plan, count: int) -> tuple[Problem, ...]:
+    """Take training problems; a task that brings none, as rollouts come from a file, has a test."""
+    task, seed = plan.task, plan.study.seed
+    return task.problems("train", count, seed) or task.problems("test", count, seed)
+
+
 def _written(plan: Plan, base: LanguageModel, bars: Shown) -> float:
     evaluation = plan.study.evaluation
     count = min(evaluation.batch_size, evaluation.problems)
-    problems = plan.task.problems("train", count, plan.study.seed)
+    problems = _problems(plan, count)
     prompts = [base.encode_prompt(problem.question) for problem in problems]
     with bars.task("measure completions", len(prompts)) as advance:
         start = time.perf_counter()

@@ -21,7 +21,7 @@ from goniometer.model import LanguageModel, is_here, network_of, skeleton
 from goniometer.model.reference import find
 from goniometer.plan import Plan, make_plan
 from goniometer.preflight.disk import check_disk, check_writable
-from goniometer.preflight.models import check_adapter, check_contexts
+from goniometer.preflight.models import check_adapter, check_contexts, check_problems
 from goniometer.preflight.ranges import unusual
 from goniometer.preflight.rollouts import check_file
 from goniometer.rollouts import RolloutSet
@@ -77,7 +77,8 @@ class Examined:
         file = self.study.rollouts.file
         if file is not None and self.rows is not None:
             return lengths_of_rows(self.rows, Path(file).name)
-        if file is None and self.base is not None and self.task is not None:
+        known = file is None and not self.faults.found
+        if known and self.base is not None and self.task is not None:
             return lengths_of_task(self.base, self.task, self.study)
         return longest_allowed(self.study)
 
@@ -101,6 +102,9 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
         with found.faults.collected():
             where = f"{study.name}: models.base_config"
             found.network = network_of(study.models.base_config, where)
+    if found.task is not None:
+        with found.faults.collected():
+            check_problems(study, found.task)
     if found.network is not None:
         with found.faults.collected():
             check_adapter(study, found.network)

@@ -23,6 +23,33 @@ def check_adapter(study: Study, network: nn.Module) -> None:
         check_targets(network, study.adapter)
 
 
+def check_problems(study: Study, task: AbstractTask) -> None:
+    """Require that the task has the problems that the study asks of each split.
+
+    Raises:
+        GoniometerError: by split, with the number that there are.
+    """
+    sampled, warm = study.rollouts.file is None, study.models.warm_up
+    wanted: list[tuple[Split, int, str]] = [
+        ("test", 1, "evaluation.problems"),
+        ("validation", 1, "divergence.prompts"),
+    ]
+    if sampled:
+        wanted += [
+            ("train", study.rollouts.prompts, "rollouts.prompts"),
+            ("validation", study.rollouts.held_out_prompts, "rollouts.held_out_prompts"),
+        ]
+    if warm is not None:
+        wanted.append(("pretrain", warm.prompts, "models.warm_up.prompts"))
+    faults = Faults()
+    for split, count, key in wanted:
+        found = len(task.problems(split, min(count, ASKED), study.seed))
+        if found < min(count, ASKED):
+            message = f"{task.name} has fewer {split} problems than are asked for"
+            faults.found.append(GoniometerError(message, key=key, found=found, expected=count))
+    faults.raise_any()
+
+
 def check_contexts(study: Study, task: AbstractTask, base: LanguageModel) -> None:
     """Require that prompts and the tokens written after them fit the model's context.
 
