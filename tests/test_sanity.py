@@ -1,0 +1,81 @@
+"""What must come out of any study: a preference for labels that mean nothing is noise."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from goniometer.behaviour.evaluate import held_out, ordered_pairs
+from goniometer.behaviour.placed import Placed
+from goniometer.config import Adapter, Rollouts, Training
+from goniometer.deltas import read
+from goniometer.model import load
+from goniometer.objectives import build
+from goniometer.rollouts import RolloutSet
+from goniometer.rollouts.sample import sample
+from goniometer.tasks import TASKS
+from goniometer.training.cell import CellInputs, train_cell
+from goniometer.training.columns import precompute
+
+
+def shuffled(rollouts: RolloutSet) -> RolloutSet:
+    """Permute the grades within each prompt: as many right and wrong rows, at random."""
+    rows = list(rollouts.rows)
+    for problem_id, indices in rollouts.groups():
+        grades = [rows[i].grade for i in indices]
+        random.Random(f"0/{problem_id}").shuffle(grades)
+        for i, grade in zip(indices, grades, strict=True):
+            rows[i] = replace(rows[i], grade=grade)
+    return RolloutSet(tuple(rows))
+
+
+def cosine(a, b) -> float:
+    def inner(x, y):
+        return sum(x[name].inner(y[name]) for name in x)
+
+    return inner(a, b) / (inner(a, a) * inner(b, b)) ** 0.5
+
+
+@pytest.mark.slow
+def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path):
+    base, teacher = (load(f"embedded:{name}", device="cpu") for name in ("base", "teacher"))
+    train, held = (
+        sample(
+            teacher,
+            TASKS["arithmetic"](),
+            split,
+            settings=Rollouts(samples=6),
+            prompts=48,
+            seed=0,
+            advance=lambda rows: None,
+        )[0]
+        for split in ("train", "validation")
+    )
+
+    def likelihood(delta=None):
+        return held_out(Placed(base, delta), held, batch_size=64, advance=lambda rows: None)
+
+    def trained(rollouts: RolloutSet, name: str, order: int):
+        inputs = CellInputs(
+            base=base,
+            rollouts=rollouts,
+            columns=precompute(base, rollouts, ["reference"]),
+            objective=build("dpo", {}, "test"),
+            adapter=Adapter(),
+            training=Training(steps=8),
+            learning_rate=1e-3,
+            init_seed=1,
+            order_seed=order,
+        )
+        train_cell(inputs, tmp_path / name, lambda step, loss: None)
+        return read(tmp_path / name)
+
+    real, again = trained(train, "real", 2), trained(train, "again", 3)
+    noise = trained(shuffled(train), "noise", 2)
+    before = likelihood()
+    learnt, unlearnt = (ordered_pairs(likelihood(d), before, held) for d in (real, noise))
+    assert learnt > 0.65
+    assert abs(unlearnt - 0.5) < 0.12
+    # The same labels in another order are nearer than other labels in the same order.
+    assert abs(cosine(real, noise)) < 0.4 < cosine(real, again)
