@@ -26,14 +26,13 @@ def scores_spec() -> Spec:
         alt.Tooltip("seed:O", title="seed"),
     ]
     runs = alt.Chart(alt.NamedData("runs"))
-    arms, base = alt.Chart(alt.NamedData("arms")), alt.Chart(alt.NamedData("base"))
+    base = alt.Chart(alt.NamedData("base"))
     layers = [
         base.mark_rect(color=var("shared"), opacity=0.5).encode(x=low, x2="hi:Q"),
         runs.mark_rule(strokeWidth=1.3).encode(
             y=y, yOffset=seed, x=low, x2="hi:Q", color=plain("c")
         ),
         ringed(runs).encode(y=y, yOffset=seed, x=x, tooltip=tooltip),
-        arms.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(y=y, text="t:N"),
     ]
     return spec(layers, ("low", "high", "room"))
 
@@ -41,7 +40,6 @@ def scores_spec() -> Spec:
 def scores(index: Index) -> Chart | None:
     """Accuracy by seed within each arm; None without seeds or scores."""
     rows: list[Row] = []
-    arms: list[Row] = []
     most = 1
     for arm, cells in grid.families(index, "seed").items():
         known = [(cell, index.scores[cell.name]) for cell in cells if cell.name in index.scores]
@@ -51,21 +49,18 @@ def scores(index: Index) -> Chart | None:
             text = notation.percent(score.accuracy)
             row = {"arm": arm, "run": cell.name, "seed": cell.seed, "x": rounded(score.accuracy)}
             rows.append({**row, **ends, **look, "t": text})
-        if known:
-            values = [score.accuracy for _, score in known]
-            arms.append({"arm": arm, "t": notation.percents(min(values), max(values))})
-            most = max(most, len(known))
+        most = max(most, len(known))
     study = index.results.study
     if not rows or study is None:
         return None
     base = [{"lo": rounded(a.low), "hi": rounded(a.high)} for a in study.accuracies[:1]]
     low = min(row["lo"] for row in (*rows, *base))
     high = max(row["hi"] for row in (*rows, *base))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
     edge = 0.04 * (high - low)
     signals = {"low": max(0.0, low - edge), "high": min(1.0, high + edge)}
-    signals["room"] = room([row["arm"] for row in arms])
-    padding = {"left": 2, "right": 96, "top": 4, "bottom": 2}
+    signals["room"] = room(arms)
     height = len(arms) * (LINE * most + GAP)
     description = "Accuracy of each seed of each arm."
-    data = {"runs": rows, "arms": arms, "base": base}
-    return Chart("seed-scores", description, height, data, signals, padding)
+    data = {"runs": rows, "base": base}
+    return Chart("seed-scores", description, height, data, signals)

@@ -14,7 +14,8 @@ from goniometer.report.index import Index, cosine
 from goniometer.report.theme import Spec, var
 from goniometer.results import CrossSeed
 
-ROW = 26
+ROW = {1: 26, 2: 36}  # by lines of a name
+SHORT = 20  # letters of a pair that stand in one line
 
 
 @final
@@ -61,7 +62,10 @@ def between_seeds(index: Index, arm: str) -> tuple[float, ...]:
 
 def seeds_spec() -> Spec:
     """A row a pair of arms: the floor as a band, cosines as dots, the corrected as a diamond."""
-    y = names_axis("pair")
+    # Vega sets the first of two lines where one line would stand.
+    y = names_axis(
+        "pair", labelExpr=r"split(datum.label, '\n')", labelOffset=alt.expr("lines > 1 ? -7 : 0")
+    )
     scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
     title = "whole-model cosine"
     x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=6))
@@ -92,15 +96,16 @@ def seeds_spec() -> Spec:
             y=y, text="t:N"
         ),
     ]
-    return spec(layers, ("low", "high", "room"))
+    return spec(layers, ("low", "high", "room", "lines"))
 
 
 def seeds(found: Sequence[Crossed]) -> Chart:
     """Cosines of pairs of arms, within one seed, across seeds, and corrected for attenuation."""
     data: dict[str, list[Row]] = {"floors": [], "dots": [], "corrected": []}
     shown = found[:MOST_ROWS]
+    names = _names(shown)
     for row in shown:
-        pair = f"{row.found.a}, {row.found.b}"
+        pair = names[row]
         if row.repeats:
             ends = {"lo": rounded(min(row.repeats)), "hi": rounded(max(row.repeats))}
             data["floors"] += [{"pair": pair, "x": rounded(x), **ends} for x in row.repeats]
@@ -120,8 +125,15 @@ def seeds(found: Sequence[Crossed]) -> Chart:
     seen += [v for row in data["corrected"] for v in (row["lo"], row["hi"]) if v is not None]
     low, high = min([0.0, *seen]), max([1.0, *seen])
     edge = 0.02 * (high - low)
-    names = [f"{row.found.a}, {row.found.b}" for row in shown]
-    signals = {"low": low - edge, "high": high + edge, "room": room(names)}
+    signals = {"low": low - edge, "high": high + edge, "room": room(list(names.values()))}
+    signals["lines"] = 1 + any("\n" in name for name in names.values())
     padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
     description = "Cosines between arms within one seed, across seeds, and corrected."
-    return Chart("seeds", description, ROW * len(shown), data, signals, padding)
+    return Chart("seeds", description, ROW[signals["lines"]] * len(shown), data, signals, padding)
+
+
+def _names(found: Sequence[Crossed]) -> dict[Crossed, str]:
+    """Pairs in one line, or all in two where one is too long for that."""
+    pairs = {row: (row.found.a, row.found.b) for row in found}
+    long = max((len(a) + len(b) for a, b in pairs.values()), default=0) > SHORT
+    return {row: (",\n" if long else ", ").join(pair) for row, pair in pairs.items()}

@@ -18,7 +18,7 @@ MOST_ROOM = 150
 MOST_ROWS = 40  # of a forest; the table holds the rest
 
 
-def names_axis(field: str) -> alt.Y:
+def names_axis(field: str, **look: Any) -> alt.Y:
     """Runs or pairs down the left, in the order of the data; the signal `room` is their width."""
     axis = alt.Axis(
         labelLimit=MOST_ROOM,
@@ -26,13 +26,19 @@ def names_axis(field: str) -> alt.Y:
         labelColor=var("ink"),
         minExtent=alt.expr("room"),
         maxExtent=alt.expr("room"),
+        **look,
     )
     return alt.Y(f"{field}:N", title=None, sort=None, axis=axis)
 
 
 def room(names: Sequence[str]) -> int:
     """Pixels that the longest of these names takes, as far as there is room."""
-    return min(MOST_ROOM, math.ceil(10 + 6.8 * max(map(len, names), default=0)))
+    return min(
+        MOST_ROOM,
+        math.ceil(
+            10 + 6.8 * max((len(line) for name in names for line in name.split("\n")), default=0)
+        ),
+    )
 
 
 def ringed(dots: alt.Chart, **mark: Any) -> alt.Chart:
