@@ -104,6 +104,10 @@ SINGLE: dict[str, tuple[dict[str, object], str]] = {
         {"rollouts": {"prompts": 10**10}},
         "not enough disk for what is planned; found .* free, expected .* most of it for rollouts",
     ),
+    "device": (
+        {"models": {"device": "cuda"}},
+        "models.device: torch sees no GPU here. Take auto or cpu",
+    ),
     "folder": ({"models": {"base": "/nowhere/model"}}, "/nowhere/model: no such model folder"),
     "embedded": ({"models": {"base": "embedded:bass"}}, "no such embedded model"),
     "package": ({"models": {"base": "package:no-such"}}, "no such package is installed"),
@@ -132,7 +136,8 @@ SINGLE: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_each_fault_is_one_line(tmp_path: Path, command: Command, name: str):
+def test_each_fault_is_one_line(tmp_path: Path, command: Command, monkeypatch, name: str):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     sections, pattern = SINGLE[name]
     problems = ({"question": f"{n} ?", "answer": f"#### {n}"} for n in range(60))
     (tmp_path / "gsm8k.jsonl").write_text("".join(json.dumps(one) + "\n" for one in problems))
@@ -217,6 +222,13 @@ def test_a_file_of_another_vocabulary_with_rows_too_long(tmp_path: Path, command
     assert len(found) == 2
     assert "a token id that the base does not have; found 499, expected below 106" in found[0]
     assert "a row is longer than the context of embedded:base" in found[1]
+
+
+def test_a_file_of_prompts_that_an_on_policy_arm_cannot_grade(tmp_path: Path, command: Command):
+    file = file_of(["+-"] * 24, tmp_path)
+    arms = [*ARMS, {"name": "Online", "objective": "online_grpo"}]
+    (line,) = refused(command, study_file(tmp_path, rollouts={"file": str(file)}, arms=arms))
+    assert "problem_id: 24 prompts are no training problems of arithmetic" in line
 
 
 @pytest.mark.parametrize("name", [name for name, kind in OBJECTIVES.items() if not kind.on_policy])

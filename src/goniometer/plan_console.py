@@ -115,7 +115,7 @@ def _memory(plan: Plan, size: Size, lengths: Lengths) -> Table:
 def _disk(disk: Disk) -> str:
     parts = {
         "cells": disk.cells,
-        "warmed-up base": disk.base,
+        "base": disk.base,
         "rollouts": disk.rollouts,
         "scores": disk.scores,
         "report": disk.report,

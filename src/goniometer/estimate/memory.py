@@ -88,9 +88,10 @@ class Disk:
 
 
 def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
-    """Count files: cells in float32, a base that is warmed up, rollouts, scores, readings.
+    """Count files: cells in float32, the base, rollouts, scores, readings.
 
-    Rollouts and scores are counted by token, with the longest completions allowed.
+    The base is written where it is warmed up, and where whole weights are read against it.
+        Rollouts and scores are counted by token, with the longest completions allowed.
     """
     study, runs = plan.study, len(plan.cells) + 1
     rollouts = study.rollouts
@@ -98,11 +99,12 @@ def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
     rows = (rollouts.prompts + rollouts.held_out_prompts) * rollouts.rows_per_prompt
     reference = any("reference" in cell.objective.needs for cell in plan.cells)
     columns = rollouts.prompts * rollouts.rows_per_prompt * rollouts.max_new_tokens * reference
-    warm = size.parameters * (HALF if study.models.dtype == "bfloat16" else FLOAT)
+    whole = size.parameters * (HALF if study.models.dtype == "bfloat16" else FLOAT)
+    copies = sum((study.models.warm_up is not None, any(c.regime != "lora" for c in plan.cells)))
     readings = len(plan.cells) * (len(plan.cells) - 1) // 2 * len(size.linear)
     return Disk(
         cells=sum(size.trainable(cell.regime, study.adapter) for cell in plan.cells) * FLOAT,
-        base=warm if study.models.warm_up else 0,
+        base=whole * copies,
         rollouts=(0 if rollouts.file else rows * longest * TOKEN_ON_DISK)
         + columns * COLUMN_ON_DISK,
         scores=runs * study.evaluation.problems * study.evaluation.max_new_tokens * SCORE_ON_DISK,

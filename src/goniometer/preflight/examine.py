@@ -21,7 +21,7 @@ from goniometer.model import LanguageModel, is_here, network_of, skeleton
 from goniometer.model.reference import find
 from goniometer.plan import Plan, make_plan
 from goniometer.preflight.disk import check_disk, check_writable
-from goniometer.preflight.models import check_adapter, check_contexts, check_problems
+from goniometer.preflight.models import check_contexts, check_device, check_problems, check_weights
 from goniometer.preflight.ranges import unusual
 from goniometer.preflight.rollouts import check_file
 from goniometer.rollouts import RolloutSet
@@ -94,6 +94,8 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
     found = Examined(study)
     with found.faults.collected():
         check_writable(out)
+    with found.absent.collected():
+        check_device(study)
     found.task, found.made = _task_and_plan(study, found)
     found.base = _header(found, study.models.base, fetch)
     if found.base is not None:
@@ -107,7 +109,7 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
             check_problems(study, found.task)
     if found.network is not None:
         with found.faults.collected():
-            check_adapter(study, found.network)
+            check_weights(study, found.network)
     if found.base is not None:
         _check_texts(found, found.base, fetch)
     _check_file(found)

@@ -2,25 +2,40 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from goniometer.config import Study
-from goniometer.errors import Faults, GoniometerError
+from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.tasks import AbstractTask, Split
 from goniometer.training.adapter import check_targets
+from goniometer.training.full import of_attention
 
 ASKED = 2000  # problems of a split whose prompts are encoded
 
 
-def check_adapter(study: Study, network: nn.Module) -> None:
-    """Require that the adapter's target modules exist, where an arm has an adapter.
+def check_weights(study: Study, network: nn.Module) -> None:
+    """Require that what the arms let move is there: target modules, or an attention.
 
     Raises:
-        GoniometerError: every target that matches nothing, with the names that exist.
+        GoniometerError: every target that matches nothing, with the names that exist; no attention
+            in the network.
     """
+    if any(arm.regime == "attention" for arm in study.arms):
+        of_attention(network)
     if any(arm.regime == "lora" for arm in study.arms):
         check_targets(network, study.adapter)
+
+
+def check_device(study: Study) -> None:
+    """Require the device that the study names.
+
+    Raises:
+        AbsentError: a GPU that torch does not see.
+    """
+    if study.models.device == "cuda" and not torch.cuda.is_available():
+        raise AbsentError("torch sees no GPU here", key="models.device", fix="take auto or cpu")
 
 
 def check_problems(study: Study, task: AbstractTask) -> None:

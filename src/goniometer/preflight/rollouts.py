@@ -9,6 +9,7 @@ from goniometer.plan import Plan
 from goniometer.preflight.models import context_of
 from goniometer.rollouts import Rollout, RolloutSet, sources
 from goniometer.rollouts.given import divide
+from goniometer.seeds import derive
 from goniometer.tasks import Correct, Wrong
 
 
@@ -29,6 +30,8 @@ def check_file(plan: Plan, base: LanguageModel) -> RolloutSet:
         check_rollouts(plan, drawn, str(file))
     with faults.collected():
         _check_lengths(drawn, base, str(file))
+    with faults.collected():
+        _check_gradable(plan, drawn, str(file))
     faults.raise_any()
     return drawn
 
@@ -86,6 +89,25 @@ _PAIR = RolloutSet(
         Rollout("probe", (0,), (1,), "", (0.0,), Wrong("answer"), False),
     )
 )
+
+
+def _check_gradable(plan: Plan, rollouts: RolloutSet, where: str) -> None:
+    """Require that new completions of the prompts can be graded, where an arm samples them."""
+    if not any(cell.objective.on_policy for cell in plan.cells):
+        return
+    asked = {row.problem_id for row in rollouts.rows}
+    seed = derive(plan.study.seed, "rollouts")
+    known = {problem.id for problem in plan.task.problems("train", len(asked), seed)}
+    strange = sorted(asked - known)
+    if strange:
+        raise GoniometerError(
+            f"{len(strange)} prompts are no training problems of {plan.task.name}: an arm that "
+            "samples for itself cannot be graded",
+            file=where,
+            key="problem_id",
+            found=repr(strange[0]),
+            fix="drop that arm, or let the rollouts be sampled",
+        )
 
 
 def _check_lengths(rollouts: RolloutSet, base: LanguageModel, where: str) -> None:

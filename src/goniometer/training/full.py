@@ -74,7 +74,7 @@ def unfrozen(network: nn.Module, regime: Literal["attention", "full"]) -> Iterat
         GoniometerError: no attention is found by its name.
     """
     weights = dict(network.named_parameters())
-    moving = set(weights) if regime == "full" else _of_attention(network)
+    moving = set(weights) if regime == "full" else of_attention(network)
     before = {name: weight.data for name, weight in weights.items()}
     learnt = {name: weight.requires_grad for name, weight in weights.items()}
     for name, weight in weights.items():
@@ -107,7 +107,12 @@ def write_checkpoint(weights: Mapping[str, Tensor], config: Any, folder: Path, b
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
-def _of_attention(network: nn.Module) -> set[str]:
+def of_attention(network: nn.Module) -> set[str]:
+    """Name the weights of the attention's projections, with their biases.
+
+    Raises:
+        GoniometerError: no attention is found by its name.
+    """
     found = set()
     for name, module in network.named_modules():
         matrix = getattr(module, "weight", None)
