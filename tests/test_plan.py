@@ -80,6 +80,13 @@ def test_an_arm_that_cannot_be_trained_at_a_share_is_left_out_where_none_was_nam
     )
 
 
+def test_a_share_that_so_few_rows_cannot_have_is_the_nearest_one():
+    """Of four rows a prompt, one in ten wrong is none: there is nothing for DPO to pair."""
+    plan = plan_of(wrong_shares=(0.1, 0.2))
+    assert "DPO wrong 20%" in names(plan)
+    assert "DPO has no cell at 10% wrong rows: dpo selects nothing without wrong rows" in plan.notes
+
+
 def test_equal_rewards_that_weigh_nothing_are_no_training():
     arms = [{"name": "G", "objective": "offline_grpo", "options": {"bias": 0.0}}, ARMS[0]]
     assert names(plan_of(arms, wrong_shares=(0.0,))) == ["SFT wrong 0%"]

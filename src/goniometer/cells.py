@@ -8,7 +8,7 @@ from goniometer.config import Floors, Grid, Regime
 from goniometer.errors import Faults, GoniometerError
 from goniometer.objectives import AbstractObjective
 from goniometer.rollouts import Rollout, RolloutSet
-from goniometer.tasks import Correct, Grade, Wrong
+from goniometer.tasks import Correct, Wrong
 
 # Seeds of the grid are numbered from here, where no floor's replicate is.
 FIRST_SEED = 1000
@@ -61,7 +61,7 @@ def floor_cells(floors: Floors | None, arms: Iterable[CellPlan]) -> list[CellPla
 
 
 def grid_cells(
-    grid: Grid, arms: Iterable[CellPlan], planned: Iterable[CellPlan]
+    grid: Grid, arms: Iterable[CellPlan], planned: Iterable[CellPlan], rows_per_prompt: int
 ) -> tuple[list[CellPlan], list[str]]:
     """Move one factor at a time: seed, learning rate, share of wrong rows.
 
@@ -69,6 +69,7 @@ def grid_cells(
         grid: which factors, and of which arms.
         arms: what they are moved from.
         planned: cells that there are already; the same run is not planned twice.
+        rows_per_prompt: rows kept of a prompt at most, which bounds the shares that can be had.
 
     Returns:
         The cells, and in words what was left out because no arm was named for it.
@@ -94,7 +95,7 @@ def grid_cells(
         for rate in grid.learning_rates
         for arm in _named(arms, grid.learning_rate_arms)
     ]
-    shares, notes = _wrong_shares(grid, arms)
+    shares, notes = _wrong_shares(grid, arms, rows_per_prompt)
     seen = {cell.identity for cell in planned}
     found = []
     for cell in (*wanted, *shares):
@@ -108,12 +109,14 @@ def _named(arms: tuple[CellPlan, ...], names: tuple[str, ...]) -> list[CellPlan]
     return [arm for arm in arms if not names or arm.name in names]
 
 
-def _wrong_shares(grid: Grid, arms: tuple[CellPlan, ...]) -> tuple[list[CellPlan], list[str]]:
+def _wrong_shares(
+    grid: Grid, arms: tuple[CellPlan, ...], rows_per_prompt: int
+) -> tuple[list[CellPlan], list[str]]:
     found, notes, faults = [], [], Faults()
     for share in grid.wrong_shares:
         percent = f"{100 * share:g}%"
         for arm in _named(arms, grid.wrong_share_arms):
-            reason = untrainable(arm.objective, share)
+            reason = untrainable(arm.objective, share, rows_per_prompt)
             if reason is None:
                 name = f"{arm.name} wrong {percent}"
                 found.append(replace(arm, name=name, role="grid", wrong_share=share))
@@ -132,20 +135,22 @@ def _wrong_shares(grid: Grid, arms: tuple[CellPlan, ...]) -> tuple[list[CellPlan
     return found, notes
 
 
-def untrainable(objective: AbstractObjective, share: float) -> str | None:
+def untrainable(objective: AbstractObjective, share: float, rows_per_prompt: int) -> str | None:
     """Say why an objective cannot be trained at a share of wrong rows; None where it can."""
     if objective.on_policy:
         return "it samples its own completions"
-    right, wrong = Correct(), Wrong("answer")
-    grades: dict[float, tuple[Grade, Grade]] = {0.0: (right, right), 1.0: (wrong, wrong)}
-    rows = tuple(
-        Rollout("probe", (1,), (number,), "", (0.0,), grade, False)
-        for number, grade in enumerate(grades.get(share, (right, wrong)))
+    grades = [grade for grade in (Correct(), Wrong("answer")) for _ in range(rows_per_prompt)]
+    pool = RolloutSet(
+        tuple(
+            Rollout("probe", (1,), (number,), "", (0.0,), grade, False)
+            for number, grade in enumerate(grades)
+        )
     )
-    examples = objective.select(RolloutSet(rows))
+    kept = pool.with_wrong_share(share, rows_per_prompt, "probe")
+    examples = objective.select(kept)
     if not len(examples.row):
         missing = {0.0: "without wrong rows", 1.0: "without right rows"}
-        return f"{objective.name} selects nothing {missing.get(share, 'of such rows')}"
+        return f"{objective.name} selects nothing {missing.get(kept.wrong_share, 'of such rows')}"
     if not bool(examples.coefficient.any()):
         return f"{objective.name} gives every row the weight 0 where all are alike"
     return None

@@ -139,13 +139,15 @@ def compare_deltas(  # noqa: PLR0913 (an option each)
     exact: bool = False,
     replicates: Replicates | None = None,
     of_one_run: Sequence[Collection[str]] = (),
+    detailed: Collection[str] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Comparison, Readings]:
     """Read all pairs, set the nulls beside them, and say of each pair what may be said.
 
-    `of_one_run` groups names that are checkpoints of one run: their pairs are not judged.
+    `of_one_run` groups names that are checkpoints of one run: their pairs are not judged. Pairs of
+    runs that are `detailed` keep their layers and projections, however many pairs there are.
     """
-    readings = read_pairs(deltas, k=k, exact=exact, advance=advance)
+    readings = read_pairs(deltas, k=k, exact=exact, detailed=detailed, advance=advance)
     pairs, nulls = add_nulls(readings, draws=draws, seed=seed)
     floors = _floors(pairs, replicates)
     by_names = {(pair.a, pair.b): pair for pair in pairs}
@@ -170,7 +172,7 @@ def compare_deltas(  # noqa: PLR0913 (an option each)
         pairs=tuple(judged),
         nulls=nulls,
         floors=floors,
-        warnings=(*_warnings(readings), *_shared_starts(apart, nulls, replicates)),
+        warnings=(*_warnings(readings, detailed), *_shared_starts(apart, nulls, replicates)),
     )
     return comparison, readings
 
@@ -344,15 +346,16 @@ def _is_loose(module: ModulePairs, run: int, k: int) -> bool:
     return module.residual[run] * float(sigma[0]) > 0.1 * float(sigma[k - 1] - sigma[k])
 
 
-def _warnings(readings: Readings) -> tuple[str, ...]:
+def _warnings(readings: Readings, detailed: Collection[str]) -> tuple[str, ...]:
     warnings = []
     bases = {run.name: run.base for run in readings.runs if run.base is not None}
     if len(set(bases.values())) > 1:
         named = ", ".join(f"{run} {base!r}" for run, base in bases.items())
         warnings.append(f"the runs name different bases: {named}; their shapes agree")
     if len(readings.pairs) > DETAILED_PAIRS:
+        whose = "their layers and projections" + (" in the grid" if detailed else "")
         warnings.append(
-            f"{len(readings.pairs)} pairs: their layers and projections are left out here; "
+            f"{len(readings.pairs)} pairs: {whose} are left out here; "
             "modules.parquet has every module of every pair"
         )
     k = readings.k

@@ -4,6 +4,7 @@ tasks -> rollouts -> objectives -> training -> deltas -> geometry -> statistics 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,10 +13,11 @@ from goniometer import comparison
 from goniometer.config import Study
 from goniometer.matching import match_all
 from goniometer.outcome import Done, assemble
+from goniometer.plan import Plan
 from goniometer.preflight import check_rollouts, preflight
 from goniometer.progress import Shown
 from goniometer.scoring import evaluate_all
-from goniometer.stages import Run, get_rollouts, load_model
+from goniometer.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.store import Store
 from goniometer.trained import read_updates, train_all
 from goniometer.warm_up import warmed_up
@@ -50,7 +52,7 @@ def run_study(
     with Store(out).locked():
         run = warmed_up(Run(plan, Store(out), bars, base))
         sampled = get_rollouts(run)
-        check_rollouts(plan, sampled.train, "rollouts")
+        _check(plan, sampled)
         if until == "rollouts":
             return out
         folders = train_all(run, sampled)
@@ -64,6 +66,16 @@ def run_study(
         return report(run, Done(sampled, folders, updates, evaluated, matched))
 
 
+def _check(plan: Plan, sampled: Sampled) -> None:
+    """Require that every cell has something to learn from its rollouts."""
+    check_rollouts(plan, sampled.train, "rollouts")
+    for share, rows in sampled.by_share.items():
+        cells = tuple(replace(c, wrong_share=None) for c in plan.cells if c.wrong_share == share)
+        check_rollouts(
+            replace(plan, cells=cells), rows, f"rollouts at {share:.0%} wrong rows (grid)"
+        )
+
+
 def report(run: Run, done: Done) -> Path:
     """Measure the cells' updates, put all results together and write the report folder."""
     geometry = run.study.geometry
@@ -75,6 +87,7 @@ def report(run: Run, done: Done) -> Path:
             draws=geometry.draws,
             seed=run.study.seed,
             replicates=run.plan.replicates,
+            detailed=[cell.name for cell in run.plan.cells if cell.role != "grid"],
             advance=advance,
         )
     results = assemble(run.plan, compared, done)

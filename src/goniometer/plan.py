@@ -83,7 +83,7 @@ def make_plan(study: Study) -> Plan:
     faults.raise_any()
     floors = floor_cells(study.floors, arms)
     with faults.collected():
-        grid, notes = grid_cells(study.grid, arms, (*arms, *floors))
+        grid, notes = grid_cells(study.grid, arms, (*arms, *floors), study.rollouts.rows_per_prompt)
         _require_unique(cells := (*arms, *floors, *grid))
     faults.raise_any()
     return Plan(study, task, cells, tuple(notes))

@@ -1,6 +1,6 @@
 """Readings of a set of updates: every measure of every module, scope, run and pair."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -20,7 +20,8 @@ from goniometer.results import PairReadings, PairState, Reading, RunReadings, Sc
 
 # Two updates this close, relative to their norm, are one update stored twice (float32 rounding).
 IDENTICAL = 1e-6
-# Above so many pairs, a pair's layers and projections are in the table of modules alone.
+# Above so many pairs, layers and projections of those that no caller names are in the table of
+# modules alone.
 DETAILED_PAIRS = 200
 
 
@@ -49,11 +50,13 @@ def read_pairs(
     *,
     k: int | None = None,
     exact: bool = False,
+    detailed: Collection[str] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> Readings:
     """Compare all pairs of runs at all modules; `advance` is called with the modules done.
 
-    `exact` decomposes large dense updates whole instead of to their top k.
+    `exact` decomposes large dense updates whole instead of to their top k. Of more than
+    DETAILED_PAIRS pairs, those between the runs that are `detailed` have layers and projections.
 
     Raises:
         GoniometerError: shapes show different bases, or k exceeds the smallest rank.
@@ -74,7 +77,7 @@ def read_pairs(
         for i, (name, delta) in enumerate(deltas.items())
     ]
     with one_thread():
-        pairs = _pairs(names, modules, columns, scopes)
+        pairs = _pairs(names, modules, columns, scopes, detailed)
     return Readings(k, names, modules, values, energy, scopes, tuple(runs), tuple(pairs))
 
 
@@ -120,6 +123,7 @@ def _pairs(
     modules: Sequence[ModulePairs],
     columns: Columns,
     scopes: Mapping[str, tuple[int, ...]],
+    detailed: Collection[str],
 ) -> list[PairReadings]:
     a, b = (index.tolist() for index in pair_indices(len(names)))
     present = torch.stack([module.present for module in modules], 1)
@@ -129,7 +133,8 @@ def _pairs(
     ]
     states = _states(columns, common)
     wanted = {"union": tuple(range(len(modules)))}
-    if len(a) <= DETAILED_PAIRS:
+    named = names if len(a) <= DETAILED_PAIRS else detailed
+    if named:
         wanted |= scopes
     tables = {scope: _table(columns, members) for scope, members in wanted.items()}
     whole = {members: _table(columns, members) for members in set(common)}
@@ -139,7 +144,8 @@ def _pairs(
         unreadable = state if state in ("zero delta", "no common module") else None
         mine = {"intersection": (whole[common[pair]], common[pair])}
         mine = {"union": (tables["union"], wanted["union"])} | mine
-        mine |= {scope: (tables[scope], wanted[scope]) for scope in wanted if scope != "union"}
+        if names[i] in named and names[j] in named:
+            mine |= {scope: (tables[scope], members) for scope, members in scopes.items()}
         only = [_names(modules, present[x] & ~present[y]) for x, y in ((i, j), (j, i))]
         read = {
             scope: _scope(table, pair, members, unreadable or _unshared(shared, members))
