@@ -1,13 +1,14 @@
 """Verdicts: what a study's seeds allow one to say of each pair, on planted updates."""
 
 from collections import Counter
+from itertools import combinations
 
 import pytest
 import torch
 
 from goniometer.comparison import Replicates, compare_deltas, compared, name_runs
 from goniometer.deltas import Delta, Dense, LowRank, Provenance
-from goniometer.statistics import REPEAT, family_wise
+from goniometer.statistics import ANOTHER_SEED, REPEAT, family_wise
 
 SHAPE = (48, 40)
 
@@ -79,6 +80,44 @@ def test_the_strictest_floor_judges_where_neither_run_has_repeats():
         order_of={n: ("order 2" in n) + 2 * ("order 3" in n) for n in deltas},
     )
     assert verdicts(deltas, replicates)["D", "E"] == "not the same update"
+
+
+def test_seeds_of_a_grid_are_repeats_and_are_not_held_against_the_common_seeds_floor():
+    """A and B share nothing but the noise of each seed, which no floor of seed 1 knows of."""
+    deltas = {
+        "A": run((1, 1), (0.2, 10)), "A order 2": run((1, 1), (0.2, 11)),
+        "A order 3": run((1, 1), (0.2, 12)), "A seed 2": run((1, 1), (9, 20)),
+        "B": run((1, 2), (0.2, 10)), "B seed 2": run((1, 2), (9, 20)),
+        "A lr": run((0.1, 1), (0.02, 13)),
+    }  # fmt: skip
+    seeds = {name: int("seed 2" in name) for name in deltas}
+    replicates = Replicates(
+        same_init=(("A", "A order 2", "A order 3"),),
+        other_init=(),
+        init_of={name: 1001 * seed for name, seed in seeds.items()},
+        order_of={n: 1001 * s + ("order 2" in n) + 2 * ("order 3" in n) for n, s in seeds.items()},
+        recipe_of={name: name if name == "A lr" else name[0] for name in deltas},
+        seed_of=seeds,
+    )
+    found = verdicts(deltas, replicates)
+    assert found["A", "A seed 2"] == found["A order 2", "A seed 2"] == ANOTHER_SEED
+    assert found["A", "A order 2"] == REPEAT
+    assert found["A seed 2", "B seed 2"] == "similar, relative to the nulls"
+    assert found["A", "B"] == "not the same update"
+    # Another learning rate is another recipe, and judged by the floor.
+    assert found["A", "A lr"] == "same update"
+    assert found["A seed 2", "A lr"] not in (ANOTHER_SEED, "same update")
+
+
+def test_of_many_pairs_those_of_named_runs_keep_their_layers():
+    deltas = {
+        f"run {i}": Delta({"layers.0.x": direction(i)}, Provenance("x", "test")) for i in range(22)
+    }
+    for named in ((), ("run 0", "run 3", "run 7")):
+        comparison, _ = compare_deltas(deltas, k=1, draws=100, detailed=named)
+        detailed = {frozenset((p.a, p.b)) for p in comparison.pairs if "layer.0" in p.scopes}
+        assert detailed == {frozenset(pair) for pair in combinations(named, 2)}
+        assert all("union" in pair.scopes for pair in comparison.pairs)
 
 
 def test_without_seeds_nothing_is_the_same_update():

@@ -9,6 +9,7 @@ from goniometer import deltas
 from goniometer.cells import CellPlan
 from goniometer.deltas import Delta
 from goniometer.engine import run_local
+from goniometer.errors import GoniometerError
 from goniometer.objectives import Need
 from goniometer.rollouts import RolloutSet
 from goniometer.seeds import derive
@@ -45,16 +46,22 @@ def train_all(run: Run, sampled: Sampled) -> dict[str, Path]:
     shares = {cell.wrong_share: sampled.of(cell) for cell in run.plan.cells}
     columns = {share: reference_columns(run, rows) for share, rows in shares.items()}
 
+    on_policy = any(cell.objective.on_policy for cell in run.plan.cells)
+    given = _on_policy(run, sampled) if on_policy else None
+
     def train(cell: CellPlan) -> Path:
-        return train_one(run, cell, sampled, columns[cell.wrong_share])
+        mine = given if cell.objective.on_policy else None
+        return train_one(run, cell, sampled.of(cell), columns[cell.wrong_share], mine)
 
     names = [cell.name for cell in run.plan.cells]
     return dict(zip(names, run_local(train, run.plan.cells), strict=True))
 
 
-def train_one(run: Run, cell: CellPlan, sampled: Sampled, columns: Columns) -> Path:
+def train_one(
+    run: Run, cell: CellPlan, rollouts: RolloutSet, columns: Columns, on_policy: OnPolicy | None
+) -> Path:
     """Train one cell, or find what it trained."""
-    study, rollouts = run.study, sampled.of(cell)
+    study = run.study
     inputs = CellInputs(
         base=run.base,
         rollouts=rollouts,
@@ -66,7 +73,7 @@ def train_one(run: Run, cell: CellPlan, sampled: Sampled, columns: Columns) -> P
         init_seed=derive(study.seed, "init", cell.init),
         order_seed=derive(study.seed, "order", cell.order),
         regime=cell.regime,
-        on_policy=_on_policy(run, sampled) if cell.objective.on_policy else None,
+        on_policy=on_policy,
     )
 
     def make(folder: Path) -> None:
@@ -91,10 +98,23 @@ def train_one(run: Run, cell: CellPlan, sampled: Sampled, columns: Columns) -> P
 
 
 def _on_policy(run: Run, sampled: Sampled) -> OnPolicy:
-    """What grades new completions: the problems that the rollouts were sampled of."""
+    """What grades new completions: the problems that the rollouts were sampled of.
+
+    Raises:
+        GoniometerError: rollouts of a file, of problems that the task does not give.
+    """
     seed = derive(run.study.seed, "rollouts")
     problems = run.plan.task.problems("train", sampled.report.prompts_sampled, seed)
     by_id = {problem.id: problem for problem in problems}
+    unknown = [problem_id for problem_id, _ in sampled.train.groups() if problem_id not in by_id]
+    if unknown:
+        raise GoniometerError(
+            f"{len(unknown)} prompts are no training problems of {run.plan.task.name}, and an "
+            "on-policy arm has new completions graded",
+            key="rollouts.file",
+            found=repr(unknown[0]),
+            fix="leave that arm out, or let the rollouts be sampled",
+        )
     return OnPolicy(run.plan.task, by_id, run.study.rollouts)
 
 
