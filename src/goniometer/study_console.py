@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from goniometer.report import answer
-from goniometer.results import Cell, Comparison, Results, StudyResults
+from goniometer.results import Cell, Comparison, CrossSeed, Matched, Results, StudyResults
 
 
 def print_study(results: Results, console: Console) -> None:
@@ -32,6 +32,8 @@ def print_study(results: Results, console: Console) -> None:
         cosines = ", ".join(f"{value:.3f}" for value in floor.cosines)
         line = f"floor of {floor.arm}, {floor.kind}: cosines {cosines}; lower bound {bound}"
         console.print(line, soft_wrap=True, highlight=False)
+    for line in (*map(_across, study.cross_seed), *map(_matched, study.matched)):
+        console.print(line, soft_wrap=True, highlight=False)
     failed = [check for check in study.checks if not check.passed]
     console.print(f"checks: {len(study.checks) - len(failed)} of {len(study.checks)} passed")
     for check in failed:
@@ -54,3 +56,18 @@ def _row(cell: Cell, study: StudyResults, comparison: Comparison, first: str) ->
         "undefined" if cell.ordered_pairs is None else f"{cell.ordered_pairs:.1%}",
         "" if cosine is None else f"{cosine:.3f}",
     )
+
+
+def _across(pair: CrossSeed) -> str:
+    value = pair.corrected.value
+    if value is None:
+        return f"{pair.a} and {pair.b} across {pair.seeds} seeds: {pair.corrected.undefined}"
+    span = "" if pair.low is None else f" ({pair.low:.3f} to {pair.high:.3f} with one left out)"
+    return f"{pair.a} and {pair.b} across {pair.seeds} seeds: corrected cosine {value:.3f}{span}"
+
+
+def _matched(run: Matched) -> str:
+    what = f"{run.run} matched to {run.to} by {run.by}"
+    if run.factor.value is None or run.accuracy is None:
+        return f"{what}: {run.factor.undefined}"
+    return f"{what}: times {run.factor.value:.3g}, {run.accuracy.accuracy:.1%} right"
