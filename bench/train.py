@@ -15,6 +15,7 @@ is not timed, nor is ours. Memory is that of one step, each in a process of its 
 import argparse
 import itertools
 import json
+import os
 import random
 import subprocess
 import sys
@@ -236,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--prompts", type=int, default=2, help="a step, four rows each")
-    parser.add_argument("--steps", type=int, default=2, help="timed, of each run")
+    parser.add_argument("--steps", type=int, default=1, help="timed, of each run")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=["no", "bf16"], default="no")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--memory-of", choices=["sft", "dpo"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    os.environ["TQDM_DISABLE"] = "1"
     warnings.simplefilter("ignore")
     logging.set_verbosity_error()
     setting = Setting(

@@ -209,8 +209,8 @@ def test_histograms_count_the_coefficients_of_the_steps_rows(objective):
         assert sum(found.right) == record.metrics["tokens_right"][0]
 
 
-def test_histograms_are_of_the_first_and_the_last_tenth():
-    record, _ = run(SFT(), steps=20)
+def test_histograms_are_of_the_first_and_the_last_tenth_of_the_steps_made():
+    record, _ = run(SFT(), steps=40, stop_after=20)
     first, last = record.coefficients
     assert [(h.first_step, h.last_step) for h in (first, last)] == [(0, 1), (18, 19)]
     tokens = record.metrics["tokens_wrong"]

@@ -130,7 +130,7 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
         metrics={
             name: tuple(log.get(name, 0.0) for log in logs) for name in sorted(set().union(*logs))
         },
-        coefficients=first_and_last(counts, settings.steps),
+        coefficients=first_and_last(counts, settings.updates),
     )
 
 
