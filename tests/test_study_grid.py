@@ -172,3 +172,25 @@ def test_a_study_beside_it_takes_what_they_have_in_common(whole: Path):
     assert "cells · mine: taken from grid" in told
     assert "rollouts · arithmetic: taken from grid" in told
     assert [title for title in told if title.startswith("train")] == ["train · SFT (2 of 2)"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_bytes(whole: Path):
+    arms = [ARMS[0], ARMS[3], ARMS[4]]
+    settings = SETTINGS | {"floors": None, "arms": arms}
+    settings |= {"training": SETTINGS["training"] | {"workers": 2}}
+    out = whole.parent / "apart" / "parallel"  # else it would take what `whole` has
+    told: list[str] = []
+
+    class Told:
+        def task(self, title, total):
+            told.append(title)
+            return Silent().task(title, total)
+
+    run_study(Study.model_validate(settings), out, bars=Told(), until="cells")
+    assert "train · 3 cells by 2 processes" in told
+    assert not [title for title in told if title.startswith(("train · SFT", "train · full"))]
+    for name in ("sft", "full", "broken"):
+        one, other = folder_of(whole, name), folder_of(out, name)
+        assert one.name == other.name
+        assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()

@@ -127,6 +127,9 @@ class Training(Section):
     clip: Annotated[float, Field(gt=0)] = 1.0
     precision: Literal["no", "bf16"] = "no"
     threads: Positive = Field(default=1, description="CPU threads: a setting, as sums depend on it")
+    workers: Positive = Field(
+        default=1, description="processes that train cells, of so many threads each: same numbers"
+    )
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> "Training":

@@ -21,6 +21,7 @@ from goniometer.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.store import Store
 from goniometer.trained import read_updates, train_all
 from goniometer.warm_up import warmed_up
+from goniometer.workers import train_apart
 
 
 def run_study(
@@ -55,6 +56,7 @@ def run_study(
         _check(plan, sampled)
         if until == "rollouts":
             return out
+        train_apart(run, sampled)
         folders = train_all(run, sampled)
         if until == "cells":
             return out

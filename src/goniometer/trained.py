@@ -1,7 +1,7 @@
 """The cells of a study as stages: columns beside their rollouts, training, updates read back."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,18 @@ def reference_columns(run: Run, rollouts: RolloutSet) -> Columns:
     return columns
 
 
-def train_all(run: Run, sampled: Sampled) -> dict[str, Path]:
-    """Train each cell, or find what it trained: its folder by name."""
+def all_columns(run: Run, sampled: Sampled) -> dict[float | None, Columns]:
+    """Score the rollouts of each share of wrong rows that some cell trains on."""
     shares = {cell.wrong_share: sampled.of(cell) for cell in run.plan.cells}
-    columns = {share: reference_columns(run, rows) for share, rows in shares.items()}
+    return {share: reference_columns(run, rows) for share, rows in shares.items()}
 
+
+def train_all(
+    run: Run, sampled: Sampled, cells: Sequence[CellPlan] | None = None
+) -> dict[str, Path]:
+    """Train each cell, or some, or find what it trained: its folder by name."""
+    cells = run.plan.cells if cells is None else cells
+    columns = all_columns(run, sampled)
     on_policy = any(cell.objective.on_policy for cell in run.plan.cells)
     given = _on_policy(run, sampled) if on_policy else None
 
@@ -53,8 +60,7 @@ def train_all(run: Run, sampled: Sampled) -> dict[str, Path]:
         mine = given if cell.objective.on_policy else None
         return train_one(run, cell, sampled.of(cell), columns[cell.wrong_share], mine)
 
-    names = [cell.name for cell in run.plan.cells]
-    return dict(zip(names, run_local(train, run.plan.cells), strict=True))
+    return dict(zip([cell.name for cell in cells], run_local(train, cells), strict=True))
 
 
 def train_one(
@@ -89,7 +95,7 @@ def train_one(
         "objective": [cell.objective_name, repr(cell.objective)],
         "regime": cell.regime,
         "adapter": study.adapter.model_dump(mode="json") if cell.regime == "lora" else None,
-        "training": study.training.model_dump(mode="json", exclude={"learning_rate"}),
+        "training": study.training.model_dump(mode="json", exclude={"learning_rate", "workers"}),
         "learning_rate": cell.learning_rate,
         "seeds": [inputs.init_seed if cell.regime == "lora" else None, inputs.order_seed],
         "on policy": sampling if cell.objective.on_policy else None,
