@@ -257,7 +257,7 @@ def test_sampled_rollouts_are_checked_before_training(tmp_path: Path):
 
 
 def test_what_is_unusual_is_shown_and_no_fault(tmp_path: Path, command: Command):
-    arms = [ARMS[0], {"name": "DPO", "objective": "dpo", "options": {"beta": 50}}]
+    arms = [ARMS[0], {"name": "[red]DPO", "objective": "dpo", "options": {"beta": 50}}]
     study = study_file(
         tmp_path,
         arms=arms,
@@ -267,10 +267,11 @@ def test_what_is_unusual_is_shown_and_no_fault(tmp_path: Path, command: Command)
     )
     code, printed, _ = command("study", study, "--plan", "--no-measure")
     assert code == 0
+    assert "  [red]DPO   arm" in printed  # a name is no markup
     assert [line for line in printed.splitlines() if line.startswith("warning: ")] == [
         "warning: SFT: learning_rate 0.5 is outside the usual 1e-07 to 0.01",
-        "warning: DPO: learning_rate 0.5 is outside the usual 1e-07 to 0.01",
-        "warning: DPO: options.beta 50 is outside the usual 0.01 to 10",
+        "warning: [red]DPO: learning_rate 0.5 is outside the usual 1e-07 to 0.01",
+        "warning: [red]DPO: options.beta 50 is outside the usual 0.01 to 10",
         "warning: adapter.rank 200 is above 128, the smaller side of q_proj: "
         "no update of it has a higher rank",
     ]

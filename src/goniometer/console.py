@@ -119,7 +119,9 @@ def studied(settings: Study, out: Path, until: str) -> None:
     from goniometer.study_console import print_study
 
     def warn(line: str) -> None:
-        shown.progress.console.print(f"warning: {line}", style="yellow", soft_wrap=True)
+        shown.progress.console.print(
+            f"warning: {line}", style="yellow", soft_wrap=True, highlight=False, markup=False
+        )
 
     with bars() as shown:
         page = run_study(settings, out, until=until, bars=shown, warn=warn)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from goniometer.cells import CellPlan
@@ -25,7 +26,7 @@ def print_plan(found: Examined, speed: Speed | None, console: Console) -> None:
     size, lengths = found.size, found.lengths
     if size is not None:
         text += f", {size.parameters:,} weights"
-    console.print(text, style="bold", highlight=False, soft_wrap=True)
+    console.print(text, style="bold", highlight=False, soft_wrap=True, markup=False)
     console.print(_cells(plan))
     _say(console, f"{study.training.updates} steps a cell of {_step(plan)}")
     _say(console, f"text lengths: {_lengths(lengths)}")
@@ -37,9 +38,13 @@ def print_plan(found: Examined, speed: Speed | None, console: Console) -> None:
         _say(console, f"disk: {_disk(disk_of(plan, size, lengths))}")
         _say(console, _hours(plan, size, lengths, speed, here=found.base is not None))
     for line in found.warnings:
-        console.print(f"warning: {line}", style="yellow", soft_wrap=True, highlight=False)
+        console.print(
+            f"warning: {line}", style="yellow", soft_wrap=True, highlight=False, markup=False
+        )
     for fault in found.absent.found:
-        console.print(f"not here: {fault}", style="yellow", soft_wrap=True, highlight=False)
+        console.print(
+            f"not here: {fault}", style="yellow", soft_wrap=True, highlight=False, markup=False
+        )
 
 
 def _cells(plan: Plan) -> Table:
@@ -55,7 +60,7 @@ def _cells(plan: Plan) -> Table:
     for (arm, role), cells in groups.items():
         if folded and role != "arm" and len(cells) > 1:
             names = ", ".join(cell.name.removeprefix(f"{arm} ") for cell in cells)
-            table.add_row(f"{arm}: {len(cells)} more", role, names, *[""] * 6)
+            table.add_row(escape(f"{arm}: {len(cells)} more"), role, escape(names), *[""] * 6)
         else:
             for one in cells:
                 table.add_row(*_cell(one))
@@ -66,7 +71,8 @@ def _cell(cell: CellPlan) -> tuple[str, ...]:
     options = ", ".join(f"{name}={value}" for name, value in cell.options.items())
     share = "as sampled" if cell.wrong_share is None else f"{cell.wrong_share:.0%}"
     numbers = (f"{cell.learning_rate:g}", str(cell.init), str(cell.order), share)
-    return cell.name, cell.role, cell.objective_name, options, cell.regime, *numbers
+    texts = (cell.name, cell.role, cell.objective_name, options, cell.regime)
+    return (*map(escape, texts), *numbers)
 
 
 def _step(plan: Plan) -> str:
@@ -89,7 +95,7 @@ def _work(plan: Plan, size: Size, lengths: Lengths, speed: Speed | None) -> Tabl
     for stage in work_of(plan, size, lengths):
         hours = "" if speed is None else f"{speed.hours(stage):.2f}"
         numbers = (f"{stage.rows:,}", f"{stage.tokens:,}", f"{stage.flops:.1e}", hours)
-        table.add_row(stage.name, str(stage.runs), *numbers)
+        table.add_row(escape(stage.name), str(stage.runs), *numbers)
     return table
 
 
@@ -108,7 +114,7 @@ def _memory(plan: Plan, size: Size, lengths: Lengths) -> Table:
     for (name, regime), memory in seen.items():
         values = [getattr(memory, part) for part in parts]
         cells = ("not known" if value is None else bytes_of(value) for value in values)
-        table.add_row(f"{name}, {regime}", *cells, bytes_of(memory.total))
+        table.add_row(escape(f"{name}, {regime}"), *cells, bytes_of(memory.total))
     return table
 
 
@@ -147,4 +153,4 @@ def bytes_of(count: float) -> str:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False)
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
