@@ -236,8 +236,8 @@ def main() -> None:
     """Read the options, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--layers", type=int, default=30)
-    parser.add_argument("--prompts", type=int, default=2, help="a step, four rows each")
-    parser.add_argument("--steps", type=int, default=1, help="timed, of each run")
+    parser.add_argument("--prompts", type=int, default=1, help="a step, four rows each")
+    parser.add_argument("--steps", type=int, default=2, help="timed, of each run")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=["no", "bf16"], default="no")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
