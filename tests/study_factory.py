@@ -160,7 +160,7 @@ EDGES = tuple(
 def _coefficients(cell: Cell, first: int, last: int) -> Coefficients:
     """Tokens as the objectives weigh them, roughly: DFT by p, DPO by the margin, ..."""
     noise = random.Random(f"coefficients {cell.name} {first}")
-    late = 0.4 if first > 1 else 1.0
+    late = 0.4 if first > 0 else 1.0
 
     def token(right: bool) -> float:
         p = noise.betavariate(4, 0.7)
@@ -186,7 +186,7 @@ def _coefficients(cell: Cell, first: int, last: int) -> Coefficients:
 
 
 def _measured(cell: Cell) -> Cell:
-    windows = (_coefficients(cell, 1, 5), _coefficients(cell, 96, 100))
+    windows = (_coefficients(cell, 0, 4), _coefficients(cell, 95, 99))
     return _kl(cell).model_copy(update={"coefficients": windows if cell.role == "arm" else ()})
 
 

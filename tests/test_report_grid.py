@@ -194,7 +194,17 @@ def test_an_arm_that_is_another_at_its_rate_stands_in_its_sweep(page):
     assert list(families) == ["SFT", "DPO"]
     assert [cell.name for cell in families["DPO"]] == ["DPO", "slow", "DPO lr 0.003"]
     said = " ".join(answer(index).sentences)
-    assert "DPO at SFT's learning rate: cosine to SFT" in said
+    assert "DPO at SFT's learning rate, which is slow: cosine to SFT" in said
+
+
+def test_a_share_that_was_sampled_is_not_one_that_was_asked_for(page):
+    """At equal shares the rows still differ: asked for stands beside asked for."""
+    rollouts = page.results.study.rollouts.model_copy(update={"wrong_kept": 0.5})
+    study = page.results.study.model_copy(update={"rollouts": rollouts})
+    index = Index(page.results.model_copy(update={"study": study}))
+    for name, twin in (("RFT", "SFT"), ("RFT wrong 50", "SFT wrong 50")):
+        found = grid.beside(index, index.cell_of[name], "SFT", "wrong share")
+        assert found.name == twin
 
 
 def test_what_large_grids_leave_out_is_said(page):

@@ -99,7 +99,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _chart(cell: Cell, found: Coefficients, axes: dict[str, object]) -> Chart:
     first = found is cell.coefficients[0]
-    steps = f"steps {found.first_step} to {found.last_step}"
+    steps = f"steps {stretch(found)}"
     bins = [*rows(found, "right"), *rows(found, "wrong")]
     absent = [kind for kind in ("right", "wrong") if not sum(getattr(found, kind))]
     none = [{"t": f"no {notation.listed(absent)} rows"}] if absent else []
@@ -107,6 +107,11 @@ def _chart(cell: Cell, found: Coefficients, axes: dict[str, object]) -> Chart:
     signals = {**axes, "heading": heading}
     description = f"Gradient coefficients of {cell.name}, {steps}."
     return Chart("coefficients", description, HEIGHT, {"bins": bins, "none": none}, signals)
+
+
+def stretch(found: Coefficients) -> str:
+    """The steps of a histogram, counted from 1 as in the other charts."""
+    return f"{found.first_step + 1} to {found.last_step + 1}"
 
 
 def rows(found: Coefficients, kind: str) -> list[Row]:

@@ -38,7 +38,7 @@ def sweep_spec(*, x_log: bool, y_log: bool) -> Spec:
         values=alt.expr("settings"),
         labelOverlap="greedy",
         labelSeparation=4,
-        format="~g" if x_log else ".0%",
+        format=".4~g" if x_log else ".0%",
     )
     x = alt.X("x:Q", title=None, scale=along, axis=settings)
     up = alt.Scale(
@@ -51,7 +51,7 @@ def sweep_spec(*, x_log: bool, y_log: bool) -> Spec:
         grid=True,
         values=alt.expr("ticks"),
         tickCount=4,
-        format="~g",
+        format=".4~g",
         minExtent=ROOM,
         maxExtent=ROOM,
     )

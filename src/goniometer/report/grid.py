@@ -1,6 +1,5 @@
 """What a study's grid holds: which runs repeat an arm, and in which one factor they differ."""
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -66,15 +65,12 @@ def _recipe(index: Index, arm: str) -> object:
 
 def beside(index: Index, cell: Cell, arm: str, of: Factor) -> Cell | None:
     """Another arm's run at this run's setting of a factor."""
-    here = setting(index, cell, of)
-    return next(
-        (
-            other
-            for other in family(index, arm, of)
-            if math.isclose(setting(index, other, of), here, rel_tol=1e-9, abs_tol=1e-12)
-        ),
-        None,
-    )
+
+    def here(one: Cell) -> object:
+        # A share that was asked for is not the one that was sampled, though they be equal.
+        return one.wrong_share if of == "wrong share" else setting(index, one, of)
+
+    return next((one for one in family(index, arm, of) if here(one) == here(cell)), None)
 
 
 def one_thing_apart(index: Index) -> Callable[[str, str], bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.charts_coefficients import measured
+from goniometer.report.charts_coefficients import measured, stretch
 from goniometer.report.charts_sizes import kl_text
 from goniometer.report.index import Index
 from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
@@ -71,7 +71,7 @@ def coefficients(index: Index) -> Table:
     rows = [
         [
             Cell(cell.name),
-            Cell(f"{one.first_step} to {one.last_step}"),
+            Cell(stretch(one)),
             Cell(kind),
             whole_number(sum(counts)),
             *(share(part) for part in parts(one, counts)),

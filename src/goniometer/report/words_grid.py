@@ -17,7 +17,7 @@ def _seeds(index: Index) -> list[str]:
         return []
     repeats = [value for row in found for value in row.repeats]
     ends = [_corrected(row) for row in (found[0], found[-1])[: len(found)]]
-    whose = f", whose own runs agree by {notation.span(min(repeats), max(repeats))}"
+    whose = f", whose own runs have cosine {notation.span(min(repeats), max(repeats))}"
     return [
         f"Across {found[0].found.seeds} seeds of each arm{whose if repeats else ''}: corrected for "
         f"what a seed does, the cosine of two arms is {' down to '.join(ends)}. 1 would be one "
@@ -76,12 +76,13 @@ def _same_rate(index: Index) -> list[str]:
         if cell is None or value is None:
             continue
         score = index.scores.get(cell.name)
+        same = f", which is {cell.name}" if cell.role == "arm" else ""
         own = index.pair(arm, first.name)
         before = cosine(own) if own else None
         beside = "" if before is None else f" ({notation.in_unit(before, '')} at its own)"
         right = f", accuracy {notation.percent(score.accuracy)}" if score else ""
         said.append(
-            f"{arm} at {first.name}'s learning rate: cosine to {first.name} "
+            f"{arm} at {first.name}'s learning rate{same}: cosine to {first.name} "
             f"{notation.in_unit(value, '')}{beside}{right}."
         )
     return said
@@ -99,6 +100,5 @@ def _without_wrong(index: Index) -> list[str]:
     ]
     if not same:
         return []
-    return [
-        f"Without wrong rows {notation.listed([index.arms[0], *same])} are identical, as they must."
-    ]
+    named = notation.listed([index.arms[0], *same])
+    return [f"Without wrong rows {named} are identical, as they must be."]
