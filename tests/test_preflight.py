@@ -18,7 +18,9 @@ from goniometer.preflight.rollouts import nothing_to_learn
 from goniometer.rollouts import RolloutSet, sources
 from goniometer.study_file import read_study
 from tests.conftest import Command
+from tests.fake_hub import FakeHub, serving
 from tests.rollouts_factory import make_rollouts
+from tests.test_cli import goniometer
 
 ARMS = [
     {"name": "SFT", "objective": "sft"},
@@ -275,3 +277,29 @@ def test_what_is_unusual_is_shown_and_no_fault(tmp_path: Path, command: Command)
         "warning: adapter.rank 200 is above 128, the smaller side of q_proj: "
         "no update of it has a higher rank",
     ]
+
+
+@pytest.mark.slow
+def test_of_a_model_of_the_hub_only_headers_are_fetched_and_for_a_plan_nothing(tmp_path: Path):
+    """With a fault elsewhere: the weights are not downloaded before it is said."""
+    copy = _copy_of_base(tmp_path, lambda tree: None)
+    arms = [*ARMS, {"name": "RTF", "objective": "rtf"}]
+    (tmp_path / "plan").mkdir()
+    whole = study_file(tmp_path / "plan", models={"base": "owner/tiny@main"})
+    faulty = study_file(tmp_path, models={"base": "owner/tiny@main"}, arms=arms)
+    with serving(FakeHub({"owner/tiny": copy})) as hub:
+        here = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "cache")}
+        here |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        here |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        planned = goniometer("study", whole, "--plan", **here)
+        assert hub.asked == []
+        refused = goniometer("study", faulty, "-o", tmp_path / "out", **here)
+        asked = hub.fetched()
+    assert planned.returncode == 0
+    assert "not here: owner/tiny@main: not on this machine" in planned.stdout
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        "goniometer: small: arms.4: objective: unknown objective 'rtf'. Did you mean 'rft'?"
+    ]
+    assert {"config.json", "tokenizer.json"} <= asked
+    assert not any(name.endswith(".safetensors") for name in asked)

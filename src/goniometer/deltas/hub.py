@@ -72,12 +72,13 @@ def argument_of(run: str | Path) -> str:
     return run if isinstance(run, str) else os.path.join(".", run)  # noqa: PTH118 (keeps the dot)
 
 
-def locate(argument: str, beside: Sequence[str] = ()) -> Located:
+def locate(argument: str, beside: Sequence[str] = (), *, weights: bool = True) -> Located:
     """Return the folder of a run or a base; a Hub id is downloaded, or found in the cache.
 
     Args:
         argument: a path, or a Hub id.
         beside: names of further files to download where the repository has them.
+        weights: whether the weights are downloaded too, or only what describes them.
 
     Raises:
         GoniometerError: no such repository or revision, no access to it, no weights that can be
@@ -87,7 +88,7 @@ def locate(argument: str, beside: Sequence[str] = ()) -> Located:
     if asked is None:
         return Located(Path(os.path.expanduser(argument)), argument)  # noqa: PTH111 (never raises)
     try:
-        return _downloaded(asked, beside)
+        return _downloaded(asked, beside) if weights else _header(asked, beside)
     except GoniometerError:
         raise
     except Exception as error:  # the network library behind it, and its errors, vary by version
@@ -135,6 +136,18 @@ def _present(argument: str) -> Path:
     return path
 
 
+def _header(asked: HubId, beside: Sequence[str]) -> Located:
+    from huggingface_hub import snapshot_download
+
+    patterns = [escape(asked.within(name)) for name in (CONFIG, *beside)]
+    snapshot = Path(snapshot_download(asked.repo, revision=asked.revision, allow_patterns=patterns))
+    return Located(snapshot / asked.folder, _source(asked, snapshot.name))
+
+
+def _source(asked: HubId, commit: str) -> str:
+    return f"{asked.repo}{'/' + asked.folder if asked.folder else ''}@{commit}"
+
+
 def _downloaded(asked: HubId, beside: Sequence[str]) -> Located:
     from huggingface_hub import snapshot_download
 
@@ -152,7 +165,7 @@ def _downloaded(asked: HubId, beside: Sequence[str]) -> Located:
         weights = [SINGLE]
     commit = snapshot.name
     get(commit, ADAPTER, CONFIG, INDEX, *weights, *beside)
-    source = f"{asked.repo}{'/' + asked.folder if asked.folder else ''}@{commit}"
+    source = _source(asked, commit)
     if not any((folder / name).is_file() for name in weights):
         raise GoniometerError(
             "no weights that can be read", file=source,

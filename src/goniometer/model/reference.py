@@ -20,8 +20,10 @@ _TOKENIZER = (
 )
 
 
-def find(reference: str) -> Located:
+def find(reference: str, *, weights: bool = True) -> Located:
     """Find the folder of a whole model: config, tokenizer and safetensors.
+
+    Without `weights`, those of a repository of the Hub are not downloaded.
 
     | reference | what |
     |---|---|
@@ -48,7 +50,9 @@ def find(reference: str) -> Located:
 
         found = converted(name)
     elif "@" in reference and hub_id(reference) is not None:
-        found = locate(reference, _TOKENIZER)
+        found = locate(reference, _TOKENIZER, weights=weights)
+        if not weights:
+            return found
     else:
         found = Located(Path(reference), reference)
     _require_whole(found)

@@ -21,10 +21,10 @@ def skeleton(reference: str) -> LanguageModel:
     """Read a model as `load` does, but for the weights: its network is on the meta device.
 
     Raises:
-        GoniometerError: no such model or folder, no config.json, no weights file, no end token, or
-            what else transformers cannot read.
+        GoniometerError: no such model or folder, no config.json, no weights file (but in the Hub,
+            where none is asked for), no end token, or what else transformers cannot read.
     """
-    found = find(reference)
+    found = find(reference, weights=False)
     folder = found.path
     tokenizer = load_tokenizer(folder)
     with refused(folder):

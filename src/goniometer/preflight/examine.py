@@ -89,7 +89,8 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
     Args:
         study: its settings.
         out: the folder that it would be run in; it is not made.
-        fetch: whether a model of the Hub may be downloaded, or is absent where it is not cached.
+        fetch: whether the config and tokenizer of a model of the Hub may be downloaded, or it is
+            absent where it is not cached.
     """
     found = Examined(study)
     with found.faults.collected():
@@ -141,7 +142,7 @@ def _header(found: Examined, reference: str, fetch: bool) -> LanguageModel | Non
     with found.absent.collected():
         if not fetch and not is_here(reference):
             raise GoniometerError("not on this machine; a plan downloads nothing", file=reference)
-        find(reference)
+        find(reference, weights=False)
         here = True
     with found.faults.collected():
         return skeleton(reference) if here else None
