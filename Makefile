@@ -34,6 +34,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/callback.py
 	$(BIN)/python bench/cost.py
 	$(BIN)/python bench/peers.py
+	$(BIN)/python bench/train.py
 
 # pip before 25.1 knows no dependency groups. torch goes first, so that nothing picks another build.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -183,6 +183,17 @@ def test_a_step_raises_what_was_rewarded_and_lowers_what_was_not():
     assert after["nll_wrong"] > before["nll_wrong"]
 
 
+def test_a_network_that_can_no_longer_be_sampled_from_stops_with_its_last_good_weights():
+    source, network = fresh()
+    adapted = attach(network, ADAPTER, seed=1)
+    before = {n: w.clone() for n, w in adapted.named_parameters()}
+    record = train_on(
+        adapted, source.objective, sampler=source.sampler, learning_rate=1e300
+    )  # finite weights, NaN logits
+    assert (record.state, record.steps, len(record.losses)) == ("non-finite", 0, 1)
+    assert all(torch.equal(before[n], w) for n, w in adapted.named_parameters())
+
+
 def test_a_prompt_whose_problem_is_not_known_is_refused():
     model = make_model(make_network())
     sampler = make_sampler(model, make_rollouts(GROUPS))  # half of the prompts

@@ -1,4 +1,4 @@
-"""How it is reached: an adapter and one loop, identical for every objective."""
+"""How it is reached: an adapter or whole weights, and one loop, the same for every objective."""
 
 from goniometer.training.adapter import attach, detach, save
 from goniometer.training.columns import Columns, precompute

@@ -155,7 +155,11 @@ class Source(Protocol):
     def at(
         self, network: nn.Module, step: int, prompts: Sequence[int]
     ) -> tuple[Batches, Sequence[int]]:
-        """Return the batches of a step, and the numbers of its prompts in them."""
+        """Return the batches of a step, and the numbers of its prompts in them.
+
+        Raises:
+            FloatingPointError: the network gives NaN where it is to be sampled from.
+        """
 
 
 def _by_length(

@@ -103,9 +103,9 @@ def train(  # noqa: PLR0913 - what a run depends on, by name
     counts: list[Counts] = []
     for step, prompts in enumerate(order):
         optimiser.zero_grad()
-        with accelerator.autocast():
-            batches, places = source.at(network, step, prompts)
-        log, counted = _accumulate(accelerator, network, objective, batches, places, settings)
+        log, counted = _accumulate(
+            accelerator, network, objective, source, settings, step=step, prompts=prompts
+        )
         units = max(log["units"], 1.0)
         norm = _divide_and_clip(weights, units, settings.clip)
         loss = log.pop("loss") / units
@@ -215,20 +215,26 @@ def _accumulate(
     accelerator: Accelerator,
     network: nn.Module,
     objective: AbstractObjective,
-    batches: Batches,
-    prompts: Sequence[int],
+    source: Source,
     settings: Training,
+    *,
+    step: int,
+    prompts: Sequence[int],
 ) -> tuple[dict[str, float], Counts]:
     """Add up gradients, and return the sums of loss, units and metrics; nothing is divided.
 
     The loss is differentiated as far as the log-probs, which gives the gradient coefficients, and
-    from there on by the network.
+    from there on by the network. The loss is NaN where the network can no longer be sampled from.
     """
     sums: dict[str, float] = defaultdict(float, loss=0.0, units=0.0)
     counts = Counts.none()
-    with accelerator.autocast():
-        mismatched = batches.mismatched(network, prompts)
-    for part in _parts(batches, prompts, settings):
+    try:
+        with accelerator.autocast():
+            batches, places = source.at(network, step, prompts)
+            mismatched = batches.mismatched(network, places)
+    except FloatingPointError:
+        return sums | {"loss": math.nan}, counts
+    for part in _parts(batches, places, settings):
         if not any(batches.positions[prompt] for prompt in part):
             continue
         with accelerator.autocast():

@@ -1,5 +1,6 @@
 """On-policy batches: at each step, completions that the network has just sampled."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -81,7 +82,12 @@ class FreshBatches:
     def at(
         self, network: nn.Module, step: int, prompts: Sequence[int]
     ) -> tuple[Batches, Sequence[int]]:
-        """Sample for these prompts; see `Source`."""
+        """Sample for these prompts; see `Source`.
+
+        Raises:
+            FloatingPointError: the network gives NaN, of which nothing can be drawn.
+        """
+        self._check([self._prompts[prompt][1] for prompt in prompts])
         drawn = self._draw([self._prompts[prompt] for prompt in prompts], step)
         columns: dict[Need, Sequence[Sequence[float]]] = {
             "behaviour": [row.logprobs for row in drawn.rows]
@@ -91,6 +97,17 @@ class FreshBatches:
                 columns["reference"] = self._score(drawn.rows, temperature=1.0)
         examples = self.objective.select(drawn)
         return Batches(drawn, examples, columns, self.pad_token), range(len(prompts))
+
+    def _check(self, prompts: Sequence[tuple[int, ...]]) -> None:
+        # Before any draw: on a GPU a draw from NaN takes the process down.
+        model = self.sampler.model
+        ends = [(model.end_token,)] * len(prompts)
+        size = self.sampler.settings.batch_size
+        scores = completion_logprobs(
+            model, prompts, ends, batch_size=size, advance=lambda count: None
+        )
+        if any(math.isnan(logprob) for (logprob,) in scores):
+            raise FloatingPointError("NaN after a prompt")
 
     def _draw(self, prompts: Sequence[tuple[str, tuple[int, ...]]], step: int) -> RolloutSet:
         model, settings = self.sampler.model, self.sampler.settings
