@@ -79,7 +79,8 @@ def test_a_bias_is_named_by_its_parameter():
     x = torch.ones(1, 3, dtype=torch.float64)
     plain = module(x)
     with perturbed(module, [{"0.bias": Dense(torch.tensor([[1.0], [2.0]]))}], torch.ones(1, 1)):
-        assert torch.equal(module(x) - plain, torch.tensor([[1.0, 2.0]], dtype=torch.float64))
+        added = module(x) - plain
+    torch.testing.assert_close(added, torch.tensor([[1.0, 2.0]], dtype=torch.float64))
     assert torch.equal(module(x), plain)
 
 
