@@ -76,6 +76,7 @@ def test_parquet_is_read_as_json_lines_are(tmp_path):
         ("#### 72 clips", "72"),
         ("#### 3, 4", "3"),
         ("#### 12,34", "12"),
+        ("#### 1,2345", "1"),
         ("#### 1,080.0 dollars", "1080"),
         ("#### apples: 7", None),
         ("#### $", None),
