@@ -32,9 +32,9 @@ ARMS = {
     "dynamic": ("dft", 1e-3), "grouped": ("offline_grpo", 1e-3),
     "preferred": ("dpo", 1e-3), "preferred, slow": ("dpo", 1e-4),
 }  # fmt: skip
-ORDERS, INITS = ("everything", "order 1", "order 2"), ("everything", "init 1")
+ORDERS, INITS = ("everything", "order 1", "order 2"), ("everything", "init 1", "init 2")
 ORDER, INIT = "same init, other order", "other init, same order"
-RUNS = (*ARMS, "order 1", "order 2", "init 1")
+RUNS = (*ARMS, "order 1", "order 2", "init 1", "init 2")
 LAYERS = 7
 FIVE = tuple(ARMS)[:5]
 
@@ -54,10 +54,10 @@ class World:
         self.cosine |= {("everything", "grouped"): 0.74}
         self.cosine |= {("preferred", "preferred, slow"): 0.55}
         self.cosine |= dict.fromkeys(combinations(ORDERS, 2), 0.975)
-        self.cosine |= {p: 0.07 for p in pairs if "init 1" in p}
+        self.cosine |= {p: 0.07 for p in pairs if {*p} & {*INITS[1:]}}
         self.growth = dict.fromkeys(pairs, 0.0) | {("everything", "grouped"): 0.2}
-        self.u1 = dict.fromkeys(pairs, 0.5) | {p: 0.99 for p in pairs if "init 1" in p}
-        self.v1 = dict.fromkeys(pairs, 0.95) | {p: 0.07 for p in pairs if "init 1" in p}
+        self.u1 = dict.fromkeys(pairs, 0.5) | {p: 0.99 for p in pairs if {*p} & {*INITS[1:]}}
+        self.v1 = dict.fromkeys(pairs, 0.95) | {p: 0.07 for p in pairs if {*p} & {*INITS[1:]}}
         self.norm = dict.fromkeys(RUNS, 3.0) | {"preferred": 1.5, "preferred, slow": 0.5}
         self.rank = dict.fromkeys(RUNS, 16.0) | {"preferred": 24.0}
         self.low: float | None = 0.96
@@ -342,3 +342,38 @@ def test_what_is_within_the_tolerance_is_neither(a, b, tolerance):
 )
 def test_numbers_as_the_paper_prints_them(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "change", "claim"),
+    [
+        ("filtered", {"regime": "full"}, 1),
+        ("filtered", {"options": {"deduplicate": "equations"}}, 1),
+        ("grouped", {"options": {"variant": "ratio_clipped"}}, 4),
+        ("preferred", {"options": {"length_normalised": True}}, 6),
+        ("preferred, slow", {"regime": "full"}, 11),
+    ],
+)
+def test_another_regime_or_variant_is_not_what_the_paper_means(cell, change, claim):
+    world = World()
+    assert tried(world, claim)[0] == "holds"
+    world.cells[cell] = change
+    assert tried(world, claim)[0] == "not measured"
+
+
+def test_rates_of_a_grid_are_rates_and_arms_with_a_floor_go_first():
+    world = World()
+    world.cells["mixed"] = {
+        "objective": "sft", "role": "grid", "arm": "everything", "learning_rate": 1e-4,
+    }  # fmt: skip
+    assert "mixed to everything, 10x the rate" in tried(world, 11)[1]
+    for moved in ({"seed": 1}, {"wrong_share": 0.5}):
+        world.cells["mixed"] |= moved
+        assert "preferred, slow to preferred" in tried(world, 11)[1]
+
+
+def test_one_pair_of_inits_decides_nothing(monkeypatch):
+    monkeypatch.setattr("tests.test_claims.INITS", INITS[:2])
+    verdict, found = tried(World(), 10)
+    assert verdict == "not measured"
+    assert "one pair of inits decides nothing" in found

@@ -104,3 +104,10 @@ def test_full_fine_tuning_has_no_init_to_repeat():
     plan = plan_of(arms, floors={"arms": ["SFT"], "orders": 2, "inits": 3})
     assert names(plan, "floor") == ["SFT order 2"]
     assert plan.cells[0].regime == "full"
+
+
+def test_one_run_under_two_names_is_refused():
+    """The second's default is written out; later, its seeds would be taken for the first's."""
+    twin = {"name": "RIFT too", "objective": "rift", "options": {"wrong_reward": -0.2}}
+    with pytest.raises(GoniometerError, match="the arms 'RIFT' and 'RIFT too' are one run"):
+        plan_of([{"name": "RIFT", "objective": "rift"}, twin], seeds=3)

@@ -19,6 +19,7 @@ from goniometer.results import Band, Floor, Reading
 from goniometer.seeds import derive
 from goniometer.statistics import (
     SAMENESS,
+    UNTOLD,
     Counts,
     accuracy,
     compare_all,
@@ -454,13 +455,15 @@ def seen(low: float | None, kind: str = ORDER, cosines: tuple[float, ...] = (0.9
 @pytest.mark.parametrize(
     ("cosine", "floor", "nulls", "expected"),
     [
-        (0.94, seen(0.93), NULLS, "same update"),
-        (0.93, seen(0.93), {}, "same update"),
+        (0.95, seen(0.93), NULLS, "same update"),
+        (0.94, seen(0.93), NULLS, UNTOLD),
+        (0.93, seen(0.93), {}, UNTOLD),
         (0.92, seen(0.93), NULLS, "not the same update"),
         (-0.9, seen(0.93), NULLS, "not the same update"),
         (0.96, seen(None), NULLS, "same update (provisional: fewer than 3 replicates)"),
         (0.94, seen(None), NULLS, "not the same update (provisional: fewer than 3 replicates)"),
-        (0.34, seen(0.3, INIT), NULLS, "same update up to its init"),
+        (0.96, seen(0.3, INIT), NULLS, "same update up to its init"),
+        (0.34, seen(0.3, INIT), NULLS, UNTOLD),
         (0.005, seen(-0.1, INIT), NULLS, "not distinguishable from independent"),
         (0.03, seen(-0.1), NULLS, "beyond independence, within the shared-A0 null"),
         (0.99, seen(None, cosines=()), NULLS, "similar, relative to the nulls"),
@@ -476,6 +479,15 @@ def seen(low: float | None, kind: str = ORDER, cosines: tuple[float, ...] = (0.9
 def test_sameness(cosine, floor, nulls, expected):
     assert sameness(Reading(value=cosine), "comparable", floor, nulls) == expected
     assert expected in SAMENESS
+
+
+@pytest.mark.parametrize(
+    ("cosine", "expected"),
+    [(0.99, UNTOLD), (0.94, UNTOLD), (0.92, "not the same update")],
+)
+def test_a_cosine_that_shares_the_repeats_noise_can_only_fall_below(cosine, expected):
+    found = sameness(Reading(value=cosine), "comparable", seen(0.93), NULLS, shares_noise=True)
+    assert found == expected
 
 
 def test_states_come_before_numbers():

@@ -105,6 +105,23 @@ def grid_cells(
     return found, notes
 
 
+def check_distinct(arms: Iterable[CellPlan]) -> None:
+    """Require that no two arms are one run under two names.
+
+    Raises:
+        GoniometerError: naming the two.
+    """
+    seen: dict[object, str] = {}
+    for arm in arms:
+        other = seen.setdefault(arm.identity, arm.name)
+        if other != arm.name:
+            raise GoniometerError(
+                f"the arms {other!r} and {arm.name!r} are one run under two names",
+                key="arms",
+                fix="drop one, or change an option, the learning rate or the regime",
+            )
+
+
 def _named(arms: tuple[CellPlan, ...], names: tuple[str, ...]) -> list[CellPlan]:
     return [arm for arm in arms if not names or arm.name in names]
 

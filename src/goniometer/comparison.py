@@ -119,6 +119,8 @@ class Replicates:
     order_of: Mapping[str, int]
     recipe_of: Mapping[str, str] = field(default_factory=dict)
     seed_of: Mapping[str, int] = field(default_factory=dict)
+    # What a floor is of: the weights that move, and the rows that are trained on.
+    kind_of: Mapping[str, object] = field(default_factory=dict)
 
     def repeat(self, a: str, b: str) -> bool:
         """Whether two runs differ in nothing but seeds."""
@@ -222,13 +224,19 @@ def _verdict(
         bands.pop("shared_A0", None)
     # Floors are of the common seeds; arms of another one share its order, and so its noise.
     elsewhere = replicates.of_the_grid(pair.a, pair.b)
-    if elsewhere or (not same_init and not same_order):
+    unlike = replicates.kind_of.get(pair.a) != replicates.kind_of.get(pair.b)
+    if elsewhere or unlike or (not same_init and not same_order):
         return sameness(readings["cosine"], pair.state, None, bands)
-    floor = _strictest(floors, "same init, other order" if same_init else "other init, same order")
-    cosine = readings["cosine"]
-    if same_init and same_order:
-        cosine = _across_orders(pair, pairs, replicates) or cosine
-    return sameness(cosine, pair.state, floor, bands)
+    mine = [f for f in floors if replicates.kind_of.get(f.arm) == replicates.kind_of.get(pair.a)]
+    floor = _strictest(mine, "same init, other order" if same_init else "other init, same order")
+    across = _across_orders(pair, pairs, replicates) if same_init and same_order else None
+    return sameness(
+        across or readings["cosine"],
+        pair.state,
+        floor,
+        bands,
+        shares_noise=same_init and same_order and across is None,
+    )
 
 
 def _across_orders(

@@ -12,8 +12,17 @@ from goniometer.behaviour.placed import Placed
 from goniometer.config import Match
 from goniometer.deltas import Delta
 from goniometer.results import Matched, Reading
-from goniometer.scoring import Evaluated, diverge_one, evaluate_one, get_texts, key_of, score
+from goniometer.scoring import (
+    Evaluated,
+    diverge_one,
+    evaluate_one,
+    get_texts,
+    graded,
+    key_of,
+    score,
+)
 from goniometer.stages import BASE, Run, Sampled
+from goniometer.statistics import compare_all
 
 
 def match_all(
@@ -58,11 +67,17 @@ def _match_one(
     placed = Placed(run.base, delta, factor.value)
     label = f"{name} matched by {by}"
     found = evaluate_one(run, label, placed, sampled)
-    likelihood = found.held_out
+    likelihood, divergence = found.held_out, diverge_one(run, label, placed, texts)
+    scores = {label: found.scores, match.to: evaluated[match.to].scores}
+    (against,) = compare_all(
+        {name: graded(of) for name, of in scores.items()}, run.study.evaluation.margin
+    )
     return nothing.model_copy(
         update={
             "norm": Reading(value=own * factor.value),
-            "kl": diverge_one(run, label, placed, texts).mean,
+            "kl": divergence.mean,
+            "kl_error": divergence.error,
+            "paired": against,
             "nll_right": _finite(likelihood.nll_right),
             "nll_wrong": _finite(likelihood.nll_wrong),
             "accuracy": score(name, found.scores, evaluated[BASE].scores),

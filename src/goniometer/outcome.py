@@ -15,7 +15,8 @@ from goniometer.claims import judge
 from goniometer.deltas import Delta
 from goniometer.plan import Plan
 from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
-from goniometer.scoring import Evaluated, score
+from goniometer.rollouts import Rollout
+from goniometer.scoring import Evaluated, graded, score
 from goniometer.stages import BASE, VERSIONED, Sampled
 from goniometer.statistics import compare_all
 from goniometer.statistics.cross_seed import cross_seed
@@ -38,10 +39,7 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     """Bring the parts of a study together: scores, pairs, seeds, checks and claims."""
     study, evaluated = plan.study, done.evaluated
     cells = tuple(cell_results(cell, done) for cell in plan.cells)
-    grades = {
-        name: dict(zip(found.scores.problem_ids, found.scores.grades, strict=True))
-        for name, found in evaluated.items()
-    }
+    grades = {name: graded(found.scores) for name, found in evaluated.items()}
     family = [BASE, *(cell.name for cell in plan.cells if cell.role == "arm")]
     base = evaluated[BASE].scores
     accuracies = tuple(
@@ -89,7 +87,9 @@ def cell_results(cell: CellPlan, done: Done) -> Cell:
     found, base = done.evaluated[cell.name], done.evaluated[BASE].held_out
     run, kl = found.held_out, found.divergence
     finite = math.isfinite(run.nll_wrong) and math.isfinite(run.nll_right)
-    diverged = not finite or run.nll_wrong > base.nll_wrong + DIVERGED
+    # Wrong rows may become as unlikely as they like: some objectives are there to do that.
+    diverged = not finite or run.nll_right > base.nll_right + DIVERGED
+    rows = _rows(cell, done.sampled)
     return Cell(
         name=cell.name,
         arm=cell.arm,
@@ -100,6 +100,8 @@ def cell_results(cell: CellPlan, done: Done) -> Cell:
         seed=cell.seed,
         wrong_share=cell.wrong_share,
         wrong_kept=None if cell.objective.on_policy else done.sampled.of(cell).wrong_share,
+        rows=None if rows is None else len(rows),
+        tokens=None if rows is None else sum(len(row.completion_tokens) for row in rows),
         learning_rate=cell.learning_rate,
         init_seed=cell.init,
         order_seed=cell.order,
@@ -118,3 +120,11 @@ def cell_results(cell: CellPlan, done: Done) -> Cell:
         kl=Reading(undefined="not measured") if kl is None else kl.mean,
         kl_error=None if kl is None else kl.error,
     )
+
+
+def _rows(cell: CellPlan, sampled: Sampled) -> list[Rollout] | None:
+    """The rows that carry loss, each once; None for a cell that samples its own."""
+    if cell.objective.on_policy:
+        return None
+    rollouts = sampled.of(cell)
+    return [rollouts.rows[i] for i in sorted({*cell.objective.select(rollouts).row.tolist()})]

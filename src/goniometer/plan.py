@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from goniometer import tasks
-from goniometer.cells import CellPlan, floor_cells, grid_cells
+from goniometer.cells import CellPlan, check_distinct, floor_cells, grid_cells
 from goniometer.comparison import Replicates
 from goniometer.config import Study
 from goniometer.errors import Faults, GoniometerError
@@ -39,6 +39,7 @@ class Plan:
             order_of={cell.name: cell.order for cell in self.cells},
             recipe_of={cell.name: self.recipe(cell) for cell in self.cells},
             seed_of={cell.name: cell.seed for cell in self.cells},
+            kind_of={cell.name: (cell.regime, cell.wrong_share) for cell in self.cells},
         )
 
     def recipe(self, cell: CellPlan) -> str:
@@ -80,6 +81,8 @@ def make_plan(study: Study) -> Plan:
                     regime=arm.regime,
                 )
             )
+    with faults.collected():
+        check_distinct(arms)
     faults.raise_any()
     floors = floor_cells(study.floors, arms)
     with faults.collected():

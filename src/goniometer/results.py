@@ -317,7 +317,9 @@ class Cell(Frozen):
     regime: Literal["lora", "attention", "full"] = "lora"
     seed: int = 0  # number of the replicate, 0 for the common one
     wrong_share: float | None = None  # asked for; None where the rows are as sampled
-    wrong_kept: float | None = None  # of the rows that it trained on
+    wrong_kept: float | None = None  # of the rows that it was given
+    rows: int | None = None  # that carry loss; None where it samples its own
+    tokens: int | None = None  # of their completions
     learning_rate: float
     init_seed: int
     order_seed: int
@@ -351,7 +353,7 @@ class CrossSeed(Frozen):
     repeats_a: tuple[float, ...]  # cos(X_s, X_t), s < t
     repeats_b: tuple[float, ...]
     corrected: Reading
-    low: float | None  # over leave-one-seed-out estimates; None with fewer than 3 seeds
+    low: float | None  # jackknife 95 % interval over seeds; None with fewer than 3
     high: float | None
 
 
@@ -363,10 +365,12 @@ class Matched(Frozen):
     by: Literal["norm", "kl"]
     factor: Reading  # what the update was multiplied with
     norm: Reading
-    kl: Reading  # nats a completion
+    kl: Reading  # nats a completion, on the texts by which a factor was found
+    kl_error: float | None = None  # its standard error over prompts
     nll_right: float | None
     nll_wrong: float | None
     accuracy: Accuracy | None
+    paired: Paired | None = None  # it and what it is matched to, on the same problems
 
 
 class Check(Frozen):

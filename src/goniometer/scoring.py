@@ -111,18 +111,19 @@ def diverge_one(run: Run, name: str, placed: Placed, texts: tuple[Text, ...]) ->
 
 def score(name: str, scores: Scores, base: Scores | None) -> Accuracy:
     """Score one run; what it changed is counted against the base's completions, if given."""
-
-    def by_problem(texts: tuple[str, ...]) -> dict[str, str]:
-        return dict(zip(scores.problem_ids, texts, strict=True))
-
     if base is None:
-        return accuracy(name, by_problem(scores.grades))
+        return accuracy(name, graded(scores))
     return accuracy(
         name,
-        by_problem(scores.grades),
-        by_problem(scores.completions),
-        by_problem(base.completions),
+        graded(scores),
+        dict(zip(scores.problem_ids, scores.completions, strict=True)),
+        dict(zip(base.problem_ids, base.completions, strict=True)),
     )
+
+
+def graded(scores: Scores) -> dict[str, str]:
+    """Grades by problem."""
+    return dict(zip(scores.problem_ids, scores.grades, strict=True))
 
 
 def key_of(placed: Placed) -> dict[str, object]:

@@ -25,7 +25,12 @@ TOLERANCE = 0.02
 FACTOR = 1.1
 WITHOUT_DPO = ("sft", "rft", "rift", "dft", "offline_grpo")
 # What the paper means by an objective, where the objective has options that change its meaning.
-PAPER_OPTIONS: dict[str, dict[str, object]] = {"sft": {"rows": "all"}}
+PAPER_OPTIONS: dict[str, dict[str, object]] = {
+    "sft": {"rows": "all"},
+    "rft": {"deduplicate": "none"},
+    "offline_grpo": {"variant": "paper"},
+    "dpo": {"length_normalised": False},
+}
 
 
 class NotMeasuredError(Exception):
@@ -68,9 +73,11 @@ class Evidence:
         return self.results.study
 
     def arms(self, objective: str) -> tuple[Cell, ...]:
-        """Trained arms of an objective as the paper defines it, in the study's order."""
+        """Trained arms of an objective as the paper defines it, of one regime, in order."""
         paper = PAPER_OPTIONS.get(objective, {})
-        cells = [c for c in self.study.cells if c.role == "arm" and c.objective == objective]
+        arms = [c for c in self.study.cells if c.role == "arm"]
+        regime = next((c.regime for c in arms if c.objective == "sft"), "lora")
+        cells = [c for c in arms if c.objective == objective and c.regime == regime]
         cells = [c for c in cells if all(c.options.get(k, v) == v for k, v in paper.items())]
         trained = tuple(c for c in cells if c.state == "trained")
         if not trained:

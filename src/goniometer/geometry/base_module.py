@@ -1,7 +1,8 @@
 """Runs at one module of their base: the base's weight is read once, each run's update in turn.
 
-Matrices in flight are float64. What has a shorter side above SIDE or more than ENTRIES entries (a
-vocabulary's embedding) is read by blocks of rows, for what can be counted entry by entry only.
+Matrices in flight are float64. What has a shorter side above SIDE, more than ENTRIES entries or one
+side LONG times the other (a vocabulary's embedding) is read by blocks of rows, for what can be
+counted entry by entry only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ from goniometer.results import BaseNullKind, Reading
 from goniometer.seeds import derive
 
 # What a spectrum is computed of: a symmetric eigenproblem of this side takes seconds.
-SIDE, ENTRIES = 4096, 1 << 26
+SIDE, ENTRIES, LONG = 4096, 1 << 26, 16
 # Top vectors that are compared, fewer where the shorter side is under three times as many.
 TOP = 10
 # Draws of masks that are independent; they cost next to nothing.
@@ -110,7 +111,7 @@ def _unaffordable(shape: tuple[int, int]) -> str | None:
     m, n = shape
     if min(shape) == 1:
         return "a vector has no singular subspaces"
-    if min(shape) > SIDE or m * n > ENTRIES:
+    if min(shape) > SIDE or m * n > ENTRIES or 1 < LONG * min(shape) <= max(shape):
         return f"too large for a whole spectrum: {m} x {n}"
     return None
 

@@ -12,7 +12,8 @@ from goniometer.report.index import Index
 from goniometer.results import PairReadings
 
 MOST_GROUPS = 4  # groups named in the sentence; more are counted
-Sameness = Literal["same", "similar", "other", "not comparable"]
+UNTOLD = "not told apart from a repeat"
+Sameness = Literal["same", "untold", "similar", "other", "not comparable"]
 
 
 def sameness(pair: PairReadings) -> Sameness:
@@ -21,12 +22,14 @@ def sameness(pair: PairReadings) -> Sameness:
         return "not comparable"
     if pair.verdict == "identical" or pair.verdict.startswith("same update"):
         return "same"
+    if pair.verdict == UNTOLD:
+        return "untold"
     return "similar" if pair.verdict.startswith("similar") else "other"
 
 
 def binding(pairs: Sequence[PairReadings]) -> frozenset[Sameness]:
     """Which verdicts bind runs together: sameness where floors decided it, else likeness too."""
-    decided = any("same update" in pair.verdict for pair in pairs)
+    decided = any("same update" in p.verdict or p.verdict == UNTOLD for p in pairs)
     return frozenset({"same"} if decided else {"same", "similar"})
 
 
@@ -93,12 +96,15 @@ def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) 
     one = _likeness(pairs, alike)
     if not many and len(names) == 2:
         return f"{notation.listed(names)}: {pairs[0].verdict}"
+    untold = [pair for pair in pairs if sameness(pair) == "untold"]
     if not many:
-        none = one if "similar" in alike else "the same update"
-        return f"no two of {notation.listed(names)} are {none}"
+        return _none(names, pairs, untold, alike)
     if len(many) == 1 and not alone:
         return f"{'all of ' if len(names) > 3 else ''}{many[0]} are {one}"
-    parts = [f"{many[0]} are {one}", *(f"{group} are another" for group in many[1:])]
+    # Groups that a pair leaves open are not called different ones.
+    grouped = {name for group in found if len(group) > 1 for name in group}
+    other = f"are {one} too" if any({p.a, p.b} <= grouped for p in untold) else "are another"
+    parts = [f"{many[0]} are {one}", *(f"{group} {other}" for group in many[1:])]
     if len(many) > MOST_GROUPS:
         largest = notation.listed(max(found, key=len))
         parts = [
@@ -106,14 +112,46 @@ def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) 
         ]
     bound = {name for p in pairs if sameness(p) in alike for name in (p.a, p.b)}
     partly = [name for name in alone if name in bound]
-    apart = [name for name in alone if name not in bound]
-    if partly:
-        verb = "agrees" if len(partly) == 1 else "agree"
-        parts.append(f"{notation.listed(partly)} {verb} with some of them only")
+    maybe = {name for pair in untold for name in (pair.a, pair.b)}
+    open_ = [name for name in alone if name not in bound and name in maybe]
+    apart = [name for name in alone if name not in bound and name not in maybe]
+    if open_:
+        parts.append(_left_open(open_, untold))
+    for some, left in (
+        ([n for n in partly if n not in maybe], "with some of them only"),
+        ([n for n in partly if n in maybe], f"with some of them, others {UNTOLD}"),
+    ):
+        verb = "agrees" if len(some) == 1 else "each agree"
+        if some:
+            parts.append(f"{notation.listed(some)} {verb} {left}")
     if apart:
         verb = "stands" if len(apart) == 1 else "each stand"
         parts.append(f"{notation.listed(apart)} {verb} apart")
     return "; ".join(parts)
+
+
+def _none(
+    names: Sequence[str],
+    pairs: Sequence[PairReadings],
+    untold: Sequence[PairReadings],
+    alike: frozenset[Sameness],
+) -> str:
+    """No two runs are bound together; of pairs left open, how many."""
+    if "similar" in alike:
+        return f"no two of {notation.listed(names)} are {_likeness(pairs, alike)}"
+    if not untold:
+        return f"no two of {notation.listed(names)} are the same update"
+    few = f"{len(untold)} of {len(pairs)} pairs {'is' if len(untold) == 1 else 'are'}"
+    return f"no two of {notation.listed(names)} are shown to be the same update; {few} {UNTOLD}"
+
+
+def _left_open(names: Sequence[str], untold: Sequence[PairReadings]) -> str:
+    if len(names) > 1:
+        return f"{notation.listed(names)} are each not told apart from a repeat of another run"
+    others = [
+        pair.b if pair.a == names[0] else pair.a for pair in untold if names[0] in (pair.a, pair.b)
+    ]
+    return f"{names[0]} is {UNTOLD} of {notation.listed(others, 'or')}"
 
 
 def _likeness(pairs: Sequence[PairReadings], alike: frozenset[Sameness]) -> str:

@@ -26,7 +26,8 @@ def divide(
         the report.
 
     Raises:
-        GoniometerError: as `sources.read`; too few mixed prompts; a token id that is none.
+        GoniometerError: as `sources.read`; too few mixed prompts; a token id that is none; one
+            prompt under two ids.
     """
     drawn = read(file)
     largest = max(max(*row.prompt_tokens, *row.completion_tokens) for row in drawn.rows)
@@ -38,6 +39,7 @@ def divide(
             expected=f"below {vocabulary}",
             fix="encode the rollouts with the base's tokenizer",
         )
+    _require_one_name(drawn, file)
     mixed = drawn.mixed()
     wanted = settings.prompts + settings.held_out_prompts
     found = sum(1 for _ in mixed.groups())
@@ -56,3 +58,16 @@ def divide(
         for name, part in (("train", pool), ("validation", rest))
     )
     return pool, kept, held_out, report(drawn, kept)
+
+
+def _require_one_name(drawn: RolloutSet, file: Path) -> None:
+    """A prompt under two ids could train and be held out at once."""
+    names: dict[tuple[int, ...], str] = {}
+    for row in drawn.rows:
+        if names.setdefault(row.prompt_tokens, row.problem_id) != row.problem_id:
+            raise GoniometerError(
+                "one prompt under two problem ids",
+                file=file,
+                found=f"{names[row.prompt_tokens]!r} and {row.problem_id!r}",
+                fix="give equal prompts one problem_id",
+            )

@@ -4,6 +4,7 @@ counts.py      two runs on the same problems as a 2x2 table; McNemar exact and m
 tango.py       score interval of the difference, equivalence test, smallest margin
 compare.py     all pairs of a set of runs: Holm for both families, four verdicts
 proportion.py  accuracy of one run with a Wilson interval
+cross_seed.py  cosines of arms across seeds, corrected for attenuation
 floor.py       what another seed alone does to a cosine, and the verdict on sameness
 
 Verdicts on scores: Holm-adjusted exact McNemar decides difference, Holm-adjusted TOST decides
@@ -17,6 +18,7 @@ from goniometer.statistics.floor import (
     REPEAT,
     SAMENESS,
     STEPS,
+    UNTOLD,
     family_wise,
     floor_low,
     sameness,
@@ -31,6 +33,7 @@ __all__ = [
     "REPEAT",
     "SAMENESS",
     "STEPS",
+    "UNTOLD",
     "Counts",
     "accuracy",
     "compare_all",

@@ -27,6 +27,7 @@ PROVISIONAL = " (provisional: fewer than 3 replicates)"
 REPEAT = "a repeat: the floor is made of it"
 ANOTHER_SEED = "a repeat: another seed of one arm"
 STEPS = "steps of one run"
+UNTOLD = "not told apart from a repeat"
 
 # Every verdict that `sameness` gives, and when.
 SAMENESS: dict[str, str] = {
@@ -36,7 +37,8 @@ SAMENESS: dict[str, str] = {
     ANOTHER_SEED: "two runs of one arm that differ in init and data order",
     STEPS: "two checkpoints of one run: not judged",
     "not comparable": "no module in common, or no cosine",
-    "same update": "cosine not below the floor of another data order, and above the nulls",
+    "same update": "cosine as high as some repeat's in another data order, and above the nulls",
+    UNTOLD: "within the floor's bound, but below each repeat that was seen, or sharing its order",
     "same update up to its init": "the same, against the floor of another initialisation",
     "not the same update": "cosine below the floor that applies",
     "same update" + PROVISIONAL: "not below the lowest cosine seen, of fewer than 3 replicates",
@@ -144,11 +146,14 @@ def sameness(
     state: str,
     floor: Floor | None = None,
     nulls: Mapping[NullKind, Band] | None = None,
+    *,
+    shares_noise: bool = False,
 ) -> str:
     """Decide whether two updates are the same one: a key of SAMENESS.
 
     A floor decides where there is one, but not for a cosine that the nulls explain: a floor
-    among unlike replicates reaches down to chance.
+    among unlike replicates reaches down to chance. A bound from few replicates is far below
+    them: what lies between is not shown to differ, which does not make it the same.
 
     Args:
         cosine: whole-model cosine of the pair.
@@ -156,6 +161,8 @@ def sameness(
         floor: the one that applies: of another order for a pair of one init, of another init
             for a pair of two; None where the study has no such replicates.
         nulls: bands of the whole-model cosine; `shared_A0` only for a pair of one init.
+        shares_noise: the two share the seed in which the floor's runs differ: their cosine is
+            too high to be held against it, unless it falls below all the same.
     """
     if state in ("identical", "zero delta"):
         return state
@@ -170,7 +177,7 @@ def sameness(
     if nulls and chance != "similar, relative to the nulls":
         return chance
     same = "same update" if floor.kind == "same init, other order" else "same update up to its init"
-    return same + suffix
+    return UNTOLD if shares_noise or cosine.value < min(floor.cosines) else same + suffix
 
 
 def _against_nulls(cosine: float, nulls: Mapping[NullKind, Band] | None) -> str:
