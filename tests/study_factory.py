@@ -38,6 +38,8 @@ GRID = (
     *(f"{arm} wrong {share}" for arm in ("SFT", "RFT", "RIFT") for share in (0, 50)),
 )  # fmt: skip
 WRONG_KEPT = 0.44
+ACHIEVED = {0: 0.0, 50: 0.47}  # of the shares of wrong rows that are asked for, in %
+CUT = 48  # tokens of the completions over which a KL is summed
 
 
 def told(name: str) -> tuple[str, str, float]:
@@ -112,6 +114,10 @@ def _paired(a: Accuracy, b: Accuracy, pairs: int) -> Paired:
     )  # fmt: skip
 
 
+def _achieved(moved: str, to: float) -> float:
+    return ACHIEVED[int(to)] if moved == "wrong" else WRONG_KEPT
+
+
 def _cell(name: str, steps: int) -> Cell:
     noise = random.Random(f"cell {name}")
     objective, moved, to = told(name)
@@ -131,7 +137,9 @@ def _cell(name: str, steps: int) -> Cell:
         role={"": "arm", "order": "floor", "init": "floor"}.get(moved, "grid"),
         seed=int(to) if moved == "seed" else 0,
         wrong_share=to / 100 if moved == "wrong" else None,
-        wrong_kept=0.0 if objective == "RFT" else to / 100 if moved == "wrong" else WRONG_KEPT,
+        wrong_kept=None if objective == "GRPO" else _achieved(moved, to),
+        rows=None if objective == "GRPO" else 3200 - round(8 * to) * (moved == "wrong"),
+        tokens=None if objective == "GRPO" else 120_000 - round(9 * to) * (moved == "wrong"),
         learning_rate=to if moved == "lr" else RATES.get(objective, 1e-3),
         init_seed=init, order_seed=order,
         state="diverged" if diverged else "trained",
@@ -190,6 +198,9 @@ def _measured(cell: Cell) -> Cell:
     return _kl(cell).model_copy(update={"coefficients": windows if cell.role == "arm" else ()})
 
 
+T_TWO = 4.302653  # Student's t, 97.5 %, 2 degrees of freedom
+
+
 def _cross_seed(comparison: Comparison) -> tuple[CrossSeed, ...]:
     known = {}
     for pair in comparison.pairs:
@@ -209,13 +220,15 @@ def _cross_seed(comparison: Comparison) -> tuple[CrossSeed, ...]:
     every = list(range(len(SEEDS) + 1))
     for a, b in combinations(GRID_ARMS, 2):
         left = [estimate(a, b, [s for s in every if s != out]) for out in every]
+        whole = estimate(a, b, every)
+        half = T_TWO * math.sqrt(sum((one - fmean(left)) ** 2 for one in left) * 2 / 3)
         found.append(
             CrossSeed(
                 a=a, b=b, seeds=len(every),
                 cosines=tuple(known[seeds[a][s], seeds[b][t]] for s, t in permutations(every, 2)),
                 repeats_a=tuple(known[x, y] for x, y in combinations(seeds[a], 2)),
                 repeats_b=tuple(known[x, y] for x, y in combinations(seeds[b], 2)),
-                corrected=Reading(value=estimate(a, b, every)), low=min(left), high=max(left),
+                corrected=Reading(value=whole), low=whole - half, high=whole + half,
             )
         )  # fmt: skip
     return tuple(found)
@@ -226,7 +239,9 @@ def _matched(cells: tuple[Cell, ...]) -> tuple[Matched, ...]:
     to = next(cell for cell in cells if cell.name == "SFT")
     by_norm = Matched(
         run="DPO", to="SFT", by="norm", factor=Reading(value=13.2), norm=Reading(value=2.9),
-        kl=Reading(value=2.3), nll_right=0.37, nll_wrong=0.7, accuracy=_accuracy("DPO at norm"),
+        kl=Reading(value=2.3), kl_error=0.21, nll_right=0.37, nll_wrong=0.7,
+        accuracy=_accuracy("DPO at norm"),
+        paired=_paired(_accuracy("DPO at norm"), _accuracy("SFT"), 2),
     )  # fmt: skip
     by_kl = Matched(
         run="DPO", to="SFT", by="kl", factor=Reading(value=9.7), norm=Reading(value=2.13),
@@ -253,6 +268,8 @@ def study_of(comparison: Comparison, steps: int = 100) -> StudyResults:
         config={
             "name": "six objectives", "seed": 0, "evaluation": {"margin": MARGIN, "problems": N},
             "training": {"clip": 1.0, "steps": steps, "learning_rate": 1e-3},
+            "grid": {"seeds": 1 + len(SEEDS) if gridded else 1},
+            "divergence": {"prompts": 100, "max_new_tokens": CUT},
         },
         fingerprint="5e" * 32,
         rollouts=RolloutReport(

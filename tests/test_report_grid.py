@@ -18,7 +18,16 @@ from goniometer.report.page import compose
 from goniometer.report.summary import summary
 from tests.report_cases import Outline, html_of, page_of
 from tests.results_factory import renamed
-from tests.study_factory import GRID, GRID_ARMS, RATES, SEEDS, SWEPT_RATES, WRONG_KEPT, told
+from tests.study_factory import (
+    ACHIEVED,
+    GRID,
+    GRID_ARMS,
+    RATES,
+    SEEDS,
+    SWEPT_RATES,
+    WRONG_KEPT,
+    told,
+)
 
 LIMIT = 2_000_000
 
@@ -135,7 +144,7 @@ def test_every_seed_has_its_accuracy(page, study):
     ("name", "arms", "settings", "own"),
     [
         ("sweep-learning-rate", ("SFT", "DPO"), SWEPT_RATES, RATES),
-        ("sweep-wrong-share", ("SFT", "RFT", "RIFT"), (0.0, WRONG_KEPT, 0.5), {}),
+        ("sweep-wrong-share", ("SFT", "RFT", "RIFT"), (*ACHIEVED.values(), WRONG_KEPT), {}),
     ],
 )
 def test_sweeps_hold_the_readings_of_their_runs(page, study, name, arms, settings, own):
@@ -167,13 +176,26 @@ def test_sweeps_hold_the_readings_of_their_runs(page, study, name, arms, setting
             percent(score.accuracy), percents(score.low, score.high),
         ]  # fmt: skip
     for row in charts["norm"]:
-        assert table[row["run"]][5] == significant(page.index.norm(row["run"]))
+        assert table[row["run"]][5 if place else 8] == significant(page.index.norm(row["run"]))
         assert row["y"] == pytest.approx(page.index.norm(row["run"]), rel=1e-4)
+
+
+def test_a_sweep_of_shares_is_over_what_was_achieved_and_names_what_was_asked_for(page, study):
+    table = rows_of(page, "sweep-wrong-share")
+    assert len(table) == 9
+    for cell in (cell for cell in study.cells if cell.name in table):
+        asked = "as sampled" if cell.wrong_share is None else percent(cell.wrong_share, 0)
+        shares = [percent(cell.wrong_kept), asked]
+        assert table[cell.name][1:5] == [*shares, str(cell.rows), str(cell.tokens)]
+    heads = [column.head for column in page.tables["cells"].columns]
+    own = dict(zip(heads, rows_of(page, "cells")["GRPO"], strict=True))
+    assert own["rows"] == own["tokens"] == "samples its own"
+    assert "drawn anew from the pool" in Outline(html_of("grid")).text
 
 
 def test_without_wrong_rows_sft_and_rft_are_called_identical(page):
     assert page.index.pair("SFT wrong 0", "RFT wrong 0").state == "identical"
-    assert rows_of(page, "sweep-wrong-share")["RFT wrong 0"][4] == "identical"
+    assert rows_of(page, "sweep-wrong-share")["RFT wrong 0"][7] == "identical"
     words = [row["w"] for row in page.gallery.charts["sweep-wrong-share-1"].data["rows"]]
     assert [word for word in words if word] == ["identical"]
     assert any("Without wrong rows SFT and RFT are identical" in s for s in page.answer.sentences)

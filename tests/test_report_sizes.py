@@ -3,11 +3,11 @@
 import pytest
 
 from goniometer.report.charts_coefficients import rows
-from goniometer.report.notation import percent, points, significant
+from goniometer.report.notation import NONE, percent, points, significant
 from goniometer.report.page import compose
 from goniometer.report.tables_matched import parts
 from goniometer.results import Coefficients
-from tests.report_cases import page_of
+from tests.report_cases import Outline, html_of, page_of
 from tests.study_factory import GRID_ARMS
 
 
@@ -33,9 +33,8 @@ def test_matched_sizes_stand_beside_the_unmatched(page, study):
     ]  # fmt: skip
     scores = {a.run: a for a in study.accuracies}
     by_norm = study.matched[0]
-    assert table[2][2:5] == [
-        significant(reading.value) for reading in (by_norm.factor, by_norm.norm, by_norm.kl)
-    ]
+    assert table[2][2:4] == [significant(r.value) for r in (by_norm.factor, by_norm.norm)]
+    assert table[2][4] == f"{significant(by_norm.kl.value)} ± {significant(by_norm.kl_error, 2)}"
     assert table[2][5:8] == ["0.370", "0.700", percent(by_norm.accuracy.accuracy)]
     assert table[1][7] == percent(scores["DPO"].accuracy)
     assert table[5][2:5] == ["undefined"] * 3
@@ -43,6 +42,17 @@ def test_matched_sizes_stand_beside_the_unmatched(page, study):
     left = [one.accuracy.accuracy - scores["SFT"].accuracy for one in study.matched[:2]]
     for value in (scores["DPO"].accuracy - scores["SFT"].accuracy, *left):
         assert points(value) in sentence
+    trained = next(p for p in study.paired if {p.a, p.b} == {"SFT", "DPO"})
+    assert (trained.a, trained.b) == ("SFT", "DPO")  # so its difference is turned round
+    ends = [points(-trained.high), points(-trained.low)]
+    assert table[1][9:] == [points(-trained.difference), " to ".join(ends), trained.verdict]
+    paired = by_norm.paired
+    ends = f"{points(paired.low)} to {points(paired.high)}"
+    assert table[2][9:] == [points(paired.difference), ends, paired.verdict]
+    assert f"{points(paired.difference)} ({ends}) at its norm" in sentence
+    assert f"(n = {paired.n}, of the first seed's runs)" in sentence
+    assert table[3][9:] == [points(left[1]), NONE, NONE]  # not paired
+    assert table[5][9:] == [NONE] * 3
     assert "DFT against SFT" not in " ".join(page.answer.sentences)  # nothing was reached
 
 
@@ -98,6 +108,33 @@ def test_kl_stands_with_its_error_in_chart_and_table(page, study):
         ends = [cell.kl.value - error, cell.kl.value, cell.kl.value + error]
         assert [row["lo"], row["x"], row["hi"]] == pytest.approx(ends, rel=1e-4)
         assert table[cell.name][6] == f"{significant(cell.kl.value)} ± {significant(error, 2)}"
+
+
+def test_a_rank_is_called_that_of_lora_only_where_all_are():
+    found = page_of("study").results
+    dense = found.comparison.runs[0].model_copy(update={"format": "checkpoint"})
+    comparison = found.comparison.model_copy(update={"runs": (dense, *found.comparison.runs[1:])})
+    for results, head in (
+        (found, "LoRA rank"),
+        (found.model_copy(update={"comparison": comparison}), "nominal rank"),
+    ):
+        heads = [column.head for column in compose(results).tables["runs"].columns]
+        assert [h for h in heads if h in ("LoRA rank", "nominal rank")] == [head]
+
+
+def test_of_top_1_subspaces_one_angle_a_side_is_drawn():
+    found = page_of("two runs").results
+    one = found.model_copy(update={"comparison": found.comparison.model_copy(update={"k": 1})})
+    for results, angles in ((found, 6), (one, 2)):
+        charts = compose(results).gallery.charts
+        drawn = [charts[name].signals["heading"] for name in charts if name.startswith("layers-")]
+        assert sum("ngle, " in heading for heading in drawn) == angles
+
+
+def test_one_pair_is_no_pairs():
+    text = Outline(html_of("two runs")).text
+    assert "2 runs, 1 pair, 4 layers" in text
+    assert "1 pairs" not in text
 
 
 def test_regimes_stand_in_the_table_of_runs():

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from goniometer.report import theme, vega
+from goniometer.report import notation, theme, vega
 from goniometer.results import Results
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def render(page: "Page") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["count"] = notation.count
     charts = {name: asdict(chart) for name, chart in page.gallery.charts.items()}
     # Not escaped: our own files, our own constants, and JSON made safe by `as_script`.
     trusted = {

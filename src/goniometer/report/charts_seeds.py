@@ -16,6 +16,7 @@ from goniometer.results import CrossSeed
 
 ROW = {1: 26, 2: 36}  # by lines of a name
 SHORT = 20  # letters of a pair that stand in one line
+FURTHEST = (-0.5, 1.5)  # an interval of few seeds may be far wider; there it leaves the axis
 
 
 @final
@@ -86,7 +87,7 @@ def seeds_spec() -> Spec:
         dots.mark_point(size=32, opacity=1, strokeWidth=1.3, stroke=var("ink"), yOffset=-5).encode(
             y=y, x=x, fill=alt.Fill("fill:N", scale=None), tooltip=tooltip
         ),
-        corrected.mark_rule(strokeWidth=2, color=var("opposite"), yOffset=5).encode(
+        corrected.mark_rule(strokeWidth=2, color=var("opposite"), yOffset=5, clip=True).encode(
             y=y, x=start, x2="hi:Q"
         ),
         corrected.mark_point(
@@ -119,10 +120,11 @@ def seeds(found: Sequence[Crossed]) -> Chart:
         value = row.found.corrected.value
         text = "undefined" if value is None else notation.in_unit(value, "")
         point = {"pair": pair, "k": "corrected", "x": rounded(value), "t": text}
-        ends = {"lo": rounded(row.found.low), "hi": rounded(row.found.high)}
-        data["corrected"].append({**point, **ends})
+        interval = {"lo": rounded(row.found.low), "hi": rounded(row.found.high)}
+        data["corrected"].append({**point, **interval})
     seen = [v for rows in data.values() for row in rows if (v := row["x"]) is not None]
-    seen += [v for row in data["corrected"] for v in (row["lo"], row["hi"]) if v is not None]
+    far = [v for row in data["corrected"] for v in (row["lo"], row["hi"]) if v is not None]
+    seen += [min(max(end, FURTHEST[0]), FURTHEST[1]) for end in far]
     low, high = min([0.0, *seen]), max([1.0, *seen])
     edge = 0.02 * (high - low)
     signals = {"low": low - edge, "high": high + edge, "room": room(list(names.values()))}

@@ -10,10 +10,10 @@ from goniometer.report.theme import Spec
 from goniometer.results import Cell
 
 
-def divergence_spec() -> Spec:
+def divergence_spec(index: Index) -> Spec:
     """Dots with a standard error to either side, from 0 on."""
     y = names_axis("run")
-    title = "KL(base || run), nats"
+    title = f"KL(base || run), nats a completion{cut(index)}"
     scale = alt.Scale(domain=[alt.expr("0"), alt.expr("high")], nice=False, zero=True)
     axis = alt.Axis(grid=True, tickCount=5)
     x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)
@@ -25,6 +25,14 @@ def divergence_spec() -> Spec:
         runs.mark_text(align="left", x=alt.expr("width + 8"), fontSize=12).encode(y=y, text="t:N"),
     ]
     return spec(layers, ("high", "room"))
+
+
+def cut(index: Index) -> str:
+    """Where the base's completions end over which a KL is summed, as words to stand behind."""
+    study = index.results.study
+    asked = (study.config.get("divergence") or {}) if study else {}
+    most = asked.get("max_new_tokens")
+    return f" of at most {most} tokens" if isinstance(most, int) else ""
 
 
 def measured(index: Index) -> tuple[Cell, ...]:
@@ -63,6 +71,10 @@ def kl_text(cell: Cell) -> str:
     """A run's KL with its standard error, or why there is none."""
     if cell.kl.value is None:
         return cell.kl.undefined or notation.NONE
-    value = notation.significant(cell.kl.value)
-    error = cell.kl_error
-    return value if error is None else f"{value} \u00b1 {notation.significant(error, 2)}"
+    return with_error(cell.kl.value, cell.kl_error)
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A value and its standard error."""
+    text = notation.significant(value)
+    return text if error is None else f"{text} \u00b1 {notation.significant(error, 2)}"

@@ -134,10 +134,11 @@ def difference(pair: Paired) -> str:
     return f"{pair.a} {notation.MINUS} {pair.b}"
 
 
-def forest(found: Sequence[Paired], reach: float, room: int) -> Chart:
+def forest(found: Sequence[Paired], reach: float, room: int, of: str = "") -> Chart:
     """Differences in accuracy of pairs.
 
-    All forests of a page share `reach`, the end of the axis in points, and the `room` for names.
+    All forests of a page share `reach`, the end of the axis in points, and the `room` for names;
+    `of` says in the heading which runs they are of.
     """
     shown = found[:MOST_ROWS]
     rows: list[Row] = [
@@ -154,7 +155,7 @@ def forest(found: Sequence[Paired], reach: float, room: int) -> Chart:
     margin = 100 * found[0].margin
     data: dict[str, list[Row]] = {"pairs": rows, "margin": [{"lo": -margin, "x": 0, "hi": margin}]}
     verdict = found[0].verdict
-    heading = f"{verdict[0].upper()}{verdict[1:]}: {notation.count(len(found), 'pair')}"
+    heading = f"{verdict[0].upper()}{verdict[1:]}{of}: {notation.count(len(found), 'pair')}"
     signals = {"reach": reach, "room": room, "heading": heading}
     description = f"Differences in accuracy: {verdict}."
     return Chart("forest", description, PAIR_ROW * len(rows), data, signals)

@@ -22,7 +22,7 @@ SIGNALS = ("left", "right", "settings", "low", "high", "ticks", "heading")
 TITLES: dict[Factor, str] = {
     "seed": "seed",
     "learning rate": "peak learning rate",
-    "wrong share": "share of wrong rows",
+    "wrong share": "share of wrong rows, as achieved",
 }
 
 
@@ -112,7 +112,7 @@ def _rows(index: Index, of: Factor, arm: str, measure: Measure, place: float) ->
         {
             "arm": arm,
             "run": cell.name,
-            "x": rounded(grid.setting(index, cell, of)),
+            "x": rounded(grid.place(index, cell, of)),
             "y": rounded(point.value),
             "lo": rounded(point.ends[0]) if point.ends else None,
             "hi": rounded(point.ends[1]) if point.ends else None,

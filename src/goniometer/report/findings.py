@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import notation, words_grid, words_steps
+from goniometer.report import grid, notation, words_grid, words_steps
 from goniometer.report.index import Index, cosine, read, whole
 from goniometer.report.panels import most_different
 from goniometer.report.words import binding, groups, headline, sameness
@@ -140,7 +140,8 @@ def _yardstick(index: Index) -> list[str]:
     said = [
         f"The yardstick, arms against their own repeats: {'; '.join(parts)}. A pair is judged by "
         "the strictest floor of its kind, and where one of the two has repeats, by its cosine to "
-        "these. The same update means: not told apart from a repeat."
+        "these. The same update means: a cosine as high as some repeat's, and above the nulls."
+        f"{_open(index)}"
     ]
     inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
     defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]
@@ -151,6 +152,18 @@ def _yardstick(index: Index) -> list[str]:
             f"{notation.count(len(defined), 'pair')}."
         )
     return said
+
+
+def _open(index: Index) -> str:
+    """What the verdict says that is neither the same update nor another, where it was given."""
+    if not any(sameness(pair) == "untold" for pair in index.arm_pairs):
+        return ""
+    return (
+        " Not told apart from a repeat means: not below the floor's lower bound, which few repeats "
+        "leave wide, but below every repeat that was seen, or of two runs that share the seed in "
+        "which the repeats differ, and are alike for that too. It is neither the same update nor "
+        "another."
+    )
 
 
 def _between_arms(index: Index) -> list[Paired]:
@@ -164,8 +177,9 @@ def _scores(index: Index) -> list[str]:
     counts = Counter(pair.verdict for pair in pairs)
     parts = [f"{number} {verdict}" for verdict, number in sorted(counts.items())]
     margin, n = 100 * pairs[0].margin, min(pair.n for pair in pairs)
+    of_first = " of the first seed's runs" if grid.several_seeds(index) else ""
     said = (
-        f"Accuracy, at a margin of {notation.fixed(margin, 1)} points and n = {n}: of "
+        f"Accuracy{of_first}, at a margin of {notation.fixed(margin, 1)} points and n = {n}: of "
         f"{notation.count(len(pairs), 'pair')} of arms, {notation.listed(parts)}."
     )
     open_ = [pair.smallest_margin for pair in pairs if pair.verdict == "undecided"]

@@ -65,7 +65,7 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
     }
     menus, grids = _small_multiples(charts, index)
     charts |= gallery_study.study_charts(index)
-    forests = gallery_study.forests(charts, index.paired_arms)
+    forests = gallery_study.forests(charts, index)
     curves = gallery_study.curves(charts, index)
     steps = _trajectories(charts, index)
     coefficients = gallery_study.coefficients(charts, index)
@@ -94,7 +94,7 @@ def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
         "coefficients": charts_coefficients.histogram_spec,
         "seeds": charts_seeds.seeds_spec,
         "seed-scores": charts_seed_scores.scores_spec,
-        "divergence": charts_sizes.divergence_spec,
+        "divergence": lambda: charts_sizes.divergence_spec(index),
         **charts_sweep.specifications(),
     }
 

@@ -1,7 +1,5 @@
 """The charts of a study: accuracy, training, coefficients, seeds and sweeps."""
 
-from collections.abc import Sequence
-
 from goniometer.report import (
     charts_coefficients,
     charts_seed_scores,
@@ -14,7 +12,6 @@ from goniometer.report import (
 )
 from goniometer.report.chart import Chart
 from goniometer.report.index import Index
-from goniometer.results import Paired
 
 VERDICTS = (
     "different", "different but within the margin", "equivalent within the margin", "undecided",
@@ -61,15 +58,17 @@ def sweeps(charts: dict[str, Chart], index: Index) -> dict[str, tuple[str, ...]]
     return named
 
 
-def forests(charts: dict[str, Chart], found: Sequence[Paired]) -> tuple[str, ...]:
+def forests(charts: dict[str, Chart], index: Index) -> tuple[str, ...]:
     """Add the differences in accuracy; give their names, one a verdict."""
     forests = []
+    found = index.paired_arms
+    of = ", first seed" if grid.several_seeds(index) else ""
     reach = 1.05 * max((100 * max(abs(p.low), abs(p.high), p.margin) for p in found), default=1.0)
     room = charts_study.room([charts_study.difference(pair) for pair in found])
     for i, verdict in enumerate(VERDICTS):
         rows = sorted((p for p in found if p.verdict == verdict), key=lambda p: -p.difference)
         if rows:
-            charts[f"forest-{i}"] = charts_study.forest(rows, reach, room)
+            charts[f"forest-{i}"] = charts_study.forest(rows, reach, room, of)
             forests.append(f"forest-{i}")
     return tuple(forests)
 

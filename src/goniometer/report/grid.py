@@ -21,7 +21,7 @@ def factor(index: Index, cell: Cell) -> Factor | None:
 
 
 def setting(index: Index, cell: Cell, of: Factor) -> float:
-    """Where a run stands on a factor; without a share of wrong rows of its own, at that sampled."""
+    """What was asked of a run; without a share of wrong rows of its own, the one sampled."""
     if of == "seed":
         return cell.seed
     if of == "learning rate":
@@ -29,6 +29,20 @@ def setting(index: Index, cell: Cell, of: Factor) -> float:
     study = index.results.study
     sampled = study.rollouts.wrong_kept if study else 0.0
     return sampled if cell.wrong_share is None else cell.wrong_share
+
+
+def place(index: Index, cell: Cell, of: Factor) -> float:
+    """Where a run stands on a factor: of wrong rows the share that it was given, as achieved."""
+    if of == "wrong share" and cell.wrong_kept is not None:
+        return cell.wrong_kept
+    return setting(index, cell, of)
+
+
+def several_seeds(index: Index) -> bool:
+    """Whether arms were trained with several seeds: tests and verdicts are of the first."""
+    study = index.results.study
+    asked = (study.config.get("grid") or {}).get("seeds", 1) if study else 1
+    return bool(asked > 1) or any(cell.seed for cell in index.cells)
 
 
 def family(index: Index, arm: str, of: Factor) -> tuple[Cell, ...]:
@@ -44,7 +58,7 @@ def family(index: Index, arm: str, of: Factor) -> tuple[Cell, ...]:
         for cell in index.cells
         if cell.arm in arms and (cell.name in arms or factor(index, cell) == of)
     ]
-    return tuple(sorted(found, key=lambda cell: setting(index, cell, of)))
+    return tuple(sorted(found, key=lambda cell: place(index, cell, of)))
 
 
 def families(index: Index, of: Factor) -> dict[str, tuple[Cell, ...]]:
@@ -76,12 +90,12 @@ def beside(index: Index, cell: Cell, arm: str, of: Factor) -> Cell | None:
 def one_thing_apart(index: Index) -> Callable[[str, str], bool]:
     """Whether two runs differ in one thing only: in a factor, or in the objective."""
 
-    def place(name: str) -> tuple[str, Factor | None, float]:
+    def at(name: str) -> tuple[str, Factor | None, float]:
         cell = index.cell_of[name]
         of = factor(index, cell)
         return cell.arm, of, setting(index, cell, of) if of else 0.0
 
-    places = {name: place(name) for name in index.cell_of}
+    places = {name: at(name) for name in index.cell_of}
 
     def apart(a: str, b: str) -> bool:
         if not {a, b} <= places.keys() or index.repeats & {a, b}:

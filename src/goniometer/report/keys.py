@@ -25,7 +25,7 @@ class Mark:
 
 KEYS: dict[str, tuple[Mark, ...]] = {
     "seeds": (
-        Mark("opposite", "diamond", "corrected for seeds; line: leaving one seed out"),
+        Mark("opposite", "diamond", "corrected for seeds; line: jackknife 95 % over seeds"),
         Mark("ink", "dot", "the two arms within one seed"),
         Mark("ink", "ring", "the two arms across seeds"),
         Mark("accent", "bar", "seeds of one arm: what a seed alone leaves"),

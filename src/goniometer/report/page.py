@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import final
 
 from goniometer.report import (
+    charts_sizes,
     charts_whole,
+    grid,
     page_tables,
     tables_geometry,
     tables_study,
@@ -31,6 +33,8 @@ class Page:
     definitions: list[tuple[str, str, str, str]]
     config: str
     matched: list[str]  # sentences
+    cut: str  # where the completions end over which a KL is summed
+    of_first_seed: bool  # tests and verdicts, as arms have several
 
     @property
     def results(self) -> Results:
@@ -52,4 +56,6 @@ def compose(results: Results) -> Page:
         definitions=tables_geometry.definitions(index),
         config=json.dumps(study.config, indent=2, sort_keys=True) if study else "",
         matched=words_grid.matched(index),
+        cut=charts_sizes.cut(index),
+        of_first_seed=grid.several_seeds(index),
     )

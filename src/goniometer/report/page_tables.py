@@ -9,6 +9,7 @@ from goniometer.report import (
     tables_grid,
     tables_matched,
     tables_pairs,
+    tables_seeds,
     tables_steps,
     tables_study,
 )
@@ -56,6 +57,8 @@ def of_study(index: Index) -> dict[str, Table]:
         "Paired tests on the same problems. p exact: McNemar; equivalence: two one-sided tests by "
         "the Tango score; Holm over all pairs of the study."
     )
+    if grid.several_seeds(index):
+        caption += " All are of the first seed's runs."
     scores = "Greedy accuracy on the test problems; the base stands first."
     base = study.accuracies[:1]
     shown = [*base, *(a for a in study.accuracies[1:] if a.run in index.shown)]
@@ -67,6 +70,9 @@ def of_study(index: Index) -> dict[str, Table]:
     }
     known = {*index.shown, *(score.run for score in base)}
     rest = [p for p in study.paired if {p.a, p.b} <= known and index.repeats & {p.a, p.b}]
+    seeded = tables_seeds.differing(index, index.paired_arms)
+    if seeded.rows:
+        found["paired-seeds"] = seeded
     if rest:
         caption = "The same for pairs with a repeat that was trained for the floors."
         found["paired-floor"] = tables_study.paired(rest, "paired-floor", caption)
@@ -82,9 +88,9 @@ def of_study(index: Index) -> dict[str, Table]:
 def _of_grid(index: Index, study: StudyResults) -> dict[str, Table]:
     found = {}
     if study.cross_seed:
-        found["cross-seed"] = tables_grid.cross_seed(crossed(index))
+        found["cross-seed"] = tables_seeds.cross_seed(crossed(index))
     if grid.families(index, "seed"):
-        found["seeds"] = tables_grid.seeds(index)
+        found["seeds"] = tables_seeds.seeds(index)
     for of in grid.SWEPT:
         if grid.families(index, of):
             made = tables_grid.swept(index, of)

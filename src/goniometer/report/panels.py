@@ -16,7 +16,8 @@ MOST_RUNS = 20
 SIZES = ("norm", "effective_rank", "participation_ratio", "stable_rank")
 
 # Panels of one pair, three a row: title, then the lines as (measure, name).
-PAIR_PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+PairPanels = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+PAIR_PANELS: PairPanels = (
     ("Cosine", (("cosine", "cosine"),)),
     ("Top left, |u1·u1'|", (("u1", "|u1·u1'|"),)),
     ("Top right, |v1·v1'|", (("v1", "|v1·v1'|"),)),
@@ -50,6 +51,15 @@ class Grid:
     choices: tuple[str, ...]
     first: int
     left_out: int = 0  # choices that the page has no room for
+
+
+def pair_panels(index: Index) -> PairPanels:
+    """The panels of one pair; of top-1 subspaces the three angles are one, and drawn once."""
+    if index.comparison.k > 1:
+        return PAIR_PANELS
+    kept = (panel for panel in PAIR_PANELS if not panel[0].startswith(("Smallest", "Largest")))
+    alone = {f"Median angle, {side}": f"Angle, {side}" for side in ("left", "right")}
+    return tuple((alone.get(heading, heading), lines) for heading, lines in kept)
 
 
 def axis(index: Index, kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -117,8 +127,9 @@ def menu_pairs(index: Index) -> tuple[PairReadings, ...]:
     """The pairs that a menu offers: of arms first, as many as the page has room for."""
     ordered = detailed(index)
     scopes = len(index.comparison.layers) + len(index.comparison.projections)
-    lines = sum(len(lines) for _, lines in PAIR_PANELS)
-    bands = 4 * len(PAIR_PANELS)  # both ends of both nulls
+    drawn = pair_panels(index)
+    lines = sum(len(lines) for _, lines in drawn)
+    bands = 4 * len(drawn)  # both ends of both nulls
     groups: set[str | None] = {None}
     room = MOST_NUMBERS
     for taken, pair in enumerate(ordered):
@@ -141,7 +152,7 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
     pairs = menu_pairs(index)
     groups = [pair.null_group for pair in pairs]
     panels = []
-    for heading, lines in PAIR_PANELS:
+    for heading, lines in pair_panels(index):
         present = [(key, name) for key, name in lines if key in index.comparison.measures]
         if not present:
             continue

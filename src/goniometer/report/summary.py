@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from goniometer.report import notation
 from goniometer.report.charts_seeds import crossed
+from goniometer.report.charts_sizes import with_error
+from goniometer.report.differences import rescaled
 from goniometer.report.index import Index, alike_first, read, whole
 from goniometer.report.page import Page
 
@@ -104,7 +106,7 @@ def _seeds(index: Index) -> list[str]:
         for row in crossed(index)[:MOST_PAIRS]
     ]
     heads = (
-        "pair", "cosine corrected for seeds", "leaving one seed out", "within one seed",
+        "pair", "cosine corrected for seeds", "jackknife 95 % over seeds", "within one seed",
         "across seeds", "seeds of one arm",
     )  # fmt: skip
     return _table(heads, rows) if rows else []
@@ -121,17 +123,21 @@ def _matched(index: Index) -> list[str]:
         [
             plain(f"{one.run} at the {'KL' if one.by == 'kl' else 'norm'} of {one.to}"),
             *(
-                notation.NONE if found.value is None else notation.significant(found.value)
-                for found in (one.factor, one.norm, one.kl)
+                notation.NONE if found.value is None else with_error(found.value, error)
+                for found, error in ((one.factor, None), (one.norm, None), (one.kl, one.kl_error))
             ),
             notation.percent(one.accuracy.accuracy) if one.accuracy else notation.NONE,
             notation.percents(one.accuracy.low, one.accuracy.high)
             if one.accuracy
             else notation.NONE,
+            left.text if (left := rescaled(index, one)) else notation.NONE,
         ]
         for one in (study.matched if study else ())
     ]
-    heads = ("rescaled", "factor", "norm", "KL", "accuracy", "Wilson 95 %")
+    heads = (
+        "rescaled", "factor", "norm", "KL, nats a completion", "accuracy", "Wilson 95 %",
+        "difference to it, points (Tango 95 %)",
+    )  # fmt: skip
     return _table(heads, rows) if rows else []
 
 

@@ -66,7 +66,7 @@ def measures(index: Index, of: Factor) -> list[Measure]:
         Measure("cosine to own setting", own, (0.0, 1.0)),
         Measure(first, lambda cell, _: _point(to_first(index, cell, of)), (0.0, 1.0)),
         Measure("norm", norm, (0.0, None), logarithmic=True),
-        Measure("KL(base || run), nats", kl, (0.0, None), logarithmic=True),
+        Measure("KL, nats a completion", kl, (0.0, None), logarithmic=True),
         Measure("accuracy, %", score, (None, None)),
     ]
 

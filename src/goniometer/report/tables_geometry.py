@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from goniometer.report import notation
-from goniometer.report.charts_sizes import kl_text
+from goniometer.report.charts_sizes import cut, kl_text
 from goniometer.report.index import Index, read, whole
 from goniometer.report.panels import SIZES
 from goniometer.report.tables import Cell, Column, Notes, Table, number, table, whole_number
@@ -34,6 +34,7 @@ def runs(index: Index, names: Collection[str], name: str) -> Table:
     """Where each of these runs comes from and how large it is."""
     notes = Notes()
     present = [key for key in SIZES if key in index.comparison.measures]
+    lora = all(run.format != "checkpoint" for run in index.comparison.runs if run.name in names)
     diverged = any(cell.kl.value is not None for cell in index.cells)
     rows = []
     for run in (run for run in index.comparison.runs if run.name in names):
@@ -55,13 +56,16 @@ def runs(index: Index, names: Collection[str], name: str) -> Table:
     heads = [Column(index.comparison.measures[key].title.lower()) for key in present]
     columns = [
         Column("run", numeric=False), Column("state", numeric=False), *heads,
-        *([Column("KL(base || run)")] if diverged else []), Column("LoRA rank"),
-        Column("modules"), Column("format", numeric=False), Column("base", numeric=False),
+        *([Column("KL(base || run)")] if diverged else []),
+        Column("LoRA rank" if lora else "nominal rank"), Column("modules"),
+        Column("format", numeric=False), Column("base", numeric=False),
         Column("source", numeric=False),
     ]  # fmt: skip
     caption = "Size of each update: norm over all modules, ranks as medians over modules."
     if diverged:
-        caption += " KL in nats a completion, with its standard error."
+        caption += f" KL in nats a completion{cut(index)}, with its standard error."
+    if not lora:
+        caption += " Nominal rank: of a LoRA update its r, of a dense one the smaller side."
     return table(name, caption, columns, rows, notes)
 
 

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from goniometer.report import notation
 from goniometer.report.charts_coefficients import measured, stretch
-from goniometer.report.charts_sizes import kl_text
+from goniometer.report.charts_sizes import cut, kl_text, with_error
+from goniometer.report.differences import Difference, difference, rescaled
 from goniometer.report.index import Index
 from goniometer.report.tables import Cell, Column, Notes, Table, number, share, table, whole_number
 from goniometer.results import Accuracy, Coefficients, Matched, Reading
+
+AGAINST = "difference to that it is matched to"
 
 
 def matched(index: Index, found: Sequence[Matched]) -> Table:
@@ -27,37 +30,56 @@ def matched(index: Index, found: Sequence[Matched]) -> Table:
                 number(cell.nll_right if cell else None),
                 number(cell.nll_wrong if cell else None),
                 *_score(index.scores.get(name)),
+                *_against(next((difference(index, name, to) for to in _goals(name, found)), None)),
             ]
         )
-        rows += [_row(one, notes) for one in found if one.run == name]
+        rows += [_row(index, one, notes) for one in found if one.run == name]
     columns = [
         Column("run", numeric=False), Column("size", numeric=False), Column("factor"),
         Column("norm"), Column("KL"), Column("right", group="NLL"), Column("wrong", group="NLL"),
-        Column("accuracy"), Column("Wilson 95 %"),
+        Column("accuracy"), Column("Wilson 95 %"), Column("points", group=AGAINST),
+        Column("Tango 95 %", group=AGAINST), Column("verdict", numeric=False, group=AGAINST),
     ]  # fmt: skip
     caption = (
         "Updates as trained, and multiplied with a factor, untrained, until their norm or their "
-        "KL(base || run) is that of another run. A factor changes no cosine and no angle."
+        f"KL(base || run), in nats a completion{cut(index)}, is that of another run. A factor "
+        "changes no cosine and no angle. A factor by KL was found on the same texts on which the "
+        "KL is shown: that the two agree is by construction, and the standard error is that of "
+        "the texts. Verdicts of rescaled runs are of one test each, those of runs as trained of "
+        "the paired tests below, Holm-adjusted over all of them."
     )
     return table("matched", caption, columns, rows, notes)
 
 
-def _row(one: Matched, notes: Notes) -> list[Cell]:
+def _goals(name: str, found: Sequence[Matched]) -> list[str]:
+    return [one.to for one in found if one.run == name]
+
+
+def _against(found: Difference | None) -> list[Cell]:
+    if found is None:
+        return [Cell(notation.NONE, kind="absent")] * 3
+    verdict = Cell(found.verdict or notation.NONE, kind="verdict" if found.verdict else "absent")
+    return [Cell(notation.points(found.value)), Cell(found.interval), verdict]
+
+
+def _row(index: Index, one: Matched, notes: Notes) -> list[Cell]:
     by = {"norm": "norm", "kl": "KL"}[one.by]
     return [
         Cell(one.run),
         Cell(f"{by} of {one.to}", kind="words"),
-        *(_significant(reading, notes) for reading in (one.factor, one.norm, one.kl)),
+        *(_significant(reading, notes) for reading in (one.factor, one.norm)),
+        _significant(one.kl, notes, one.kl_error),
         number(one.nll_right),
         number(one.nll_wrong),
         *_score(one.accuracy),
+        *_against(rescaled(index, one)),
     ]
 
 
-def _significant(found: Reading, notes: Notes) -> Cell:
+def _significant(found: Reading, notes: Notes, error: float | None = None) -> Cell:
     if found.value is None:
         return notes.cell(found)
-    return Cell(notation.significant(found.value))
+    return Cell(with_error(found.value, error))
 
 
 def _score(found: Accuracy | None) -> list[Cell]:

@@ -120,6 +120,7 @@ def cells(found: Sequence[Run], name: str) -> Table:
             Cell(REGIMES[cell.regime], kind="words"),
             Cell(f"{cell.learning_rate:g}".replace("-", notation.MINUS)),
             share(cell.wrong_kept),
+            *trained_on(cell),
             whole_number(cell.init_seed),
             whole_number(cell.order_seed),
             Cell(f"{len(cell.losses)} of {cell.steps}"),
@@ -133,8 +134,8 @@ def cells(found: Sequence[Run], name: str) -> Table:
         for cell in found
     ]
     heads = (
-        "learning rate", "wrong rows", "init seed", "order seed", "steps", "clipped steps",
-        "NLL right rows", "base", "NLL wrong rows", "base", "ordered pairs",
+        "learning rate", "wrong rows", "rows", "tokens", "init seed", "order seed", "steps",
+        "clipped steps", "NLL right rows", "base", "NLL wrong rows", "base", "ordered pairs",
     )  # fmt: skip
     columns = [
         Column("run", numeric=False), Column("state", numeric=False),
@@ -142,10 +143,18 @@ def cells(found: Sequence[Run], name: str) -> Table:
         Column("role", numeric=False), Column("trained", numeric=False), *map(Column, heads),
     ]  # fmt: skip
     caption = (
-        "Training runs. NLL in nats a token on held-out rollouts; ordered pairs: share of held-out "
+        "Training runs. Wrong rows: among those that a run was given; rows and tokens: those that "
+        "carry loss. NLL in nats a token on held-out rollouts; ordered pairs: share of held-out "
         "pairs with a positive implicit reward margin."
     )
     return table(name, caption, columns, rows)
+
+
+def trained_on(cell: Run) -> list[Cell]:
+    """Rows that carry loss and tokens of their completions."""
+    own = cell.rows is None and cell.wrong_kept is None
+    none = Cell("samples its own" if own else notation.NONE, kind="absent")
+    return [none if n is None else whole_number(n) for n in (cell.rows, cell.tokens)]
 
 
 def _role(cell: Run) -> str:

@@ -2,8 +2,9 @@
 
 from goniometer.report import grid, notation, sweep
 from goniometer.report.charts_seeds import Crossed, crossed
+from goniometer.report.differences import difference, rescaled
 from goniometer.report.index import Index, cosine
-from goniometer.results import Accuracy, Matched
+from goniometer.results import Matched
 
 
 def sentences(index: Index) -> list[str]:
@@ -17,11 +18,15 @@ def _seeds(index: Index) -> list[str]:
         return []
     repeats = [value for row in found for value in row.repeats]
     ends = [_corrected(row) for row in (found[0], found[-1])[: len(found)]]
+    picked = (
+        f" These two are the largest and the smallest, picked out of {len(found)} pairs; their "
+        "intervals are not adjusted for that."
+    )
     whose = f", whose own runs have cosine {notation.span(min(repeats), max(repeats))}"
     return [
         f"Across {found[0].found.seeds} seeds of each arm{whose if repeats else ''}: corrected for "
-        f"what a seed does, the cosine of two arms is {' down to '.join(ends)}. 1 would be one "
-        "update."
+        f"what a seed does, the cosine of two arms is {' down to '.join(ends)}."
+        f"{picked if len(found) > len(ends) else ''} 1 would be one update."
     ]
 
 
@@ -30,7 +35,7 @@ def _corrected(row: Crossed) -> str:
     text = f"{notation.reading(one.corrected)} for {one.a} and {one.b}"
     if one.low is None or one.high is None:
         return text
-    return f"{text} (leaving one seed out: {notation.span(one.low, one.high)})"
+    return f"{text} (jackknife 95 %: {notation.span(one.low, one.high)})"
 
 
 def matched(index: Index) -> list[str]:
@@ -38,29 +43,29 @@ def matched(index: Index) -> list[str]:
     study = index.results.study
     found = study.matched if study else ()
     said = []
+    of_first = ", of the first seed's runs" if grid.several_seeds(index) else ""
     for run, to in dict.fromkeys((one.run, one.to) for one in found):
-        own, other = index.scores.get(run), index.scores.get(to)
+        own = difference(index, run, to)
+        mine = [one for one in found if (one.run, one.to) == (run, to) and one.factor.value]
         parts = [
-            f"{_difference(one.accuracy, other)} at its {_by(one)} (factor "
-            f"{notation.significant(one.factor.value)})"
-            for one in found
-            if (one.run, one.to) == (run, to) and one.accuracy and other and one.factor.value
+            f"{left.text} at its {_by(one)} (factor "
+            f"{notation.significant(one.factor.value or 0.0)})"
+            for one in mine
+            if (left := rescaled(index, one))
         ]
-        if own and other and parts:
-            said.append(
-                f"{run} against {to}, in points of accuracy: {_difference(own, other)} as trained; "
-                f"with {run}'s update rescaled to the size of {to}'s, {notation.listed(parts)}. "
-                "Rescaling leaves every cosine as it is."
-            )
+        if own is None or not parts:
+            continue
+        intervals = ", with Tango 95 % intervals" if own.ends else ""
+        said.append(
+            f"{run} against {to}, in points of accuracy{intervals} (n = {own.n}{of_first}): "
+            f"{own.text} as trained; with {run}'s update rescaled to the size of {to}'s, "
+            f"{notation.listed(parts)}. Rescaling leaves every cosine as it is."
+        )
     return said
 
 
 def _by(one: Matched) -> str:
     return {"norm": "norm", "kl": "KL"}[one.by]
-
-
-def _difference(a: Accuracy, b: Accuracy) -> str:
-    return notation.points(a.accuracy - b.accuracy)
 
 
 def _same_rate(index: Index) -> list[str]:
@@ -95,6 +100,7 @@ def _without_wrong(index: Index) -> list[str]:
         for arm, cells in grid.families(index, "wrong share").items()
         for cell in cells
         if cell.wrong_share == 0
+        and not cell.wrong_kept
         and (pair := sweep.to_first(index, cell, "wrong share"))
         and pair.state == "identical"
     ]
