@@ -62,7 +62,7 @@ def _across(pair: CrossSeed) -> str:
     value = pair.corrected.value
     if value is None:
         return f"{pair.a} and {pair.b} across {pair.seeds} seeds: {pair.corrected.undefined}"
-    span = "" if pair.low is None else f" ({pair.low:.3f} to {pair.high:.3f} with one left out)"
+    span = "" if pair.low is None else f" ({pair.low:.3f} to {pair.high:.3f}, jackknife 95 %)"
     return f"{pair.a} and {pair.b} across {pair.seeds} seeds: corrected cosine {value:.3f}{span}"
 
 
