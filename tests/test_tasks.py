@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goniometer import tasks
+from goniometer.errors import GoniometerError
 from goniometer.tasks import (
     TASKS,
     AbstractTask,
@@ -97,6 +98,20 @@ def test_prose_is_the_same_problems_without_the_spaces_before_full_stops():
     for written, spaced in zip(prose, words, strict=True):
         assert re.fullmatch(r"(\w+( \w+)*[.?] ?)+", written.question)
         assert written.question.replace(".", " .").replace("?", " ?") == spaced.question
+
+
+def test_smaller_problems_keep_their_bounds_and_reach_them():
+    problems = Arithmetic(largest=60, most_steps=2).problems("train", 600, seed=1)
+    numbers = [int(n) for p in problems for n in re.findall(r"\d+", p.question + p.solution)]
+    assert (min(numbers), max(numbers)) == (1, 60)
+    assert {len(arithmetic_of(p)[1]) for p in problems} == {1, 2}
+
+
+@pytest.mark.parametrize("options", [{"largest": 19}, {"largest": 200}, {"most_steps": 0}])
+def test_bounds_that_no_problem_can_have_are_named(options):
+    (key,) = options
+    with pytest.raises(GoniometerError, match=f"study: task.{key}: Input should be"):
+        tasks.build("arithmetic", options, "study")
 
 
 def test_a_problem_is_named_by_its_question_alone():

@@ -8,7 +8,9 @@ import hashlib
 import random
 import re
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
+
+from pydantic import Field
 
 from goniometer.tasks.answers import MARKER, graded_by_answer
 from goniometer.tasks.base import AbstractTask, Grade, Problem, Split
@@ -82,20 +84,22 @@ def split_of(start: int, steps: tuple[tuple[str, int], ...]) -> Split:
     return next(name for name, upper in _SPLITS if share < upper)
 
 
-def _draw_steps(rng: random.Random) -> tuple[int, tuple[tuple[str, int], ...]]:
-    start = value = rng.randint(2, 99)
+def _draw_steps(
+    rng: random.Random, largest: int, most_steps: int
+) -> tuple[int, tuple[tuple[str, int], ...]]:
+    start = value = rng.randint(2, largest // 2)
     steps = []
-    for _ in range(rng.choice((1, 2, 2, 3, 3))):
-        possible = {"+": value <= LARGEST - 2, "-": value >= 2, "*": 2 <= value <= LARGEST // 2}
+    for _ in range(rng.choice([count for count in (1, 2, 2, 3, 3) if count <= most_steps])):
+        possible = {"+": value <= largest - 2, "-": value >= 2, "*": 2 <= value <= largest // 2}
         op = rng.choice([op for op, possible_here in possible.items() if possible_here])
         if op == "+":
-            n = rng.randint(2, min(99, LARGEST - value))
+            n = rng.randint(2, min(99, largest - value))
             value += n
         elif op == "-":
             n = rng.randint(1, value - 1)
             value -= n
         else:
-            n = rng.randint(2, min(6, LARGEST // value))
+            n = rng.randint(2, min(6, largest // value))
             value *= n
         steps.append((op, n))
     return start, tuple(steps)
@@ -119,23 +123,27 @@ def _write(start: int, steps: tuple[tuple[str, int], ...], rng: random.Random) -
 @final
 @dataclass(frozen=True)
 class Arithmetic(AbstractTask):
-    """Word problems over +, - and times, answers 1 to 199, at most three steps.
+    """Word problems over +, - and times, all values from 1 up.
 
     Attributes:
         spacing: `words` sets each full stop apart, as the embedded model's tokenizer wants it;
             `prose` writes as people do, for tokenizers that learnt from what people write. The
             sums and their splits are the same.
+        largest: no value of a problem is above it.
+        most_steps: no problem has more.
     """
 
     name: ClassVar[str] = "arithmetic"
     spacing: Literal["words", "prose"] = "words"
+    largest: Annotated[int, Field(ge=20, le=LARGEST)] = LARGEST
+    most_steps: Annotated[int, Field(ge=1, le=3)] = 3
 
     def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
         """Generate until `count` distinct problems are found; a longer list extends a shorter."""
         rng = random.Random(f"{seed}/{split}")
         found: dict[str, Problem] = {}
         while len(found) < count:
-            start, steps = _draw_steps(rng)
+            start, steps = _draw_steps(rng, self.largest, self.most_steps)
             if split_of(start, steps) == split:
                 problem = _write(start, steps, rng)
                 if self.spacing == "prose":
