@@ -109,6 +109,22 @@ def test_seeds_of_a_grid_are_repeats_and_are_not_held_against_the_common_seeds_f
     assert found["A seed 2", "A lr"] not in (ANOTHER_SEED, "same update")
 
 
+def test_runs_of_two_regimes_are_held_against_no_floor():
+    deltas = {
+        "A": run((1, 1), (0.2, 10)), "A order 2": run((1, 1), (0.2, 11)),
+        "A order 3": run((1, 1), (0.2, 12)), "B": run((1, 2), (0.2, 10)),
+    }  # fmt: skip
+    same = {name: 0 for name in deltas}
+    for moved, expected in ((False, "not the same update"), (True, "beyond independence")):
+        kinds = {name: ("full" if moved and name == "B" else "lora", None) for name in deltas}
+        orders = {"A": 0, "A order 2": 1, "A order 3": 2, "B": 0}
+        replicates = Replicates(
+            same_init=(("A", "A order 2", "A order 3"),), other_init=(),
+            init_of=same, order_of=orders, kind_of=kinds,
+        )  # fmt: skip
+        assert verdicts(deltas, replicates)["A", "B"].startswith(expected)
+
+
 def test_of_many_pairs_those_of_named_runs_keep_their_layers():
     deltas = {
         f"run {i}": Delta({"layers.0.x": direction(i)}, Provenance("x", "test")) for i in range(22)
