@@ -114,7 +114,7 @@ def test_runs_of_two_regimes_are_held_against_no_floor():
         "A": run((1, 1), (0.2, 10)), "A order 2": run((1, 1), (0.2, 11)),
         "A order 3": run((1, 1), (0.2, 12)), "B": run((1, 2), (0.2, 10)),
     }  # fmt: skip
-    same = {name: 0 for name in deltas}
+    same = dict.fromkeys(deltas, 0)
     for moved, expected in ((False, "not the same update"), (True, "beyond independence")):
         kinds = {name: ("full" if moved and name == "B" else "lora", None) for name in deltas}
         orders = {"A": 0, "A order 2": 1, "A order 3": 2, "B": 0}
