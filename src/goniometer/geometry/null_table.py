@@ -26,6 +26,8 @@ KINDS: tuple[NullKind, ...] = ("independent", "shared_A0")
 # Modules of one shape draw from one pool, this many times as large as what each takes: were it no
 # larger, its own error would stand in every draw while the band narrows with the modules.
 POOL = 8
+# Entries of a matrix a draw that stand in memory at once.
+PIECE = 1 << 20
 _SIGNED = ("cosine", "cosine_mean", "cosine_median")
 
 
@@ -245,11 +247,15 @@ def _pool(
     draws: int,
     seed: int,
 ) -> Pool:
-    pairs = null_pairs(kind, shape, spectra, k, draws, seed)
-    return {
-        name: measure.of(pairs) if min(shape) > 1 or of_vectors(name) else pairs.gap * torch.nan
-        for name, measure in MEASURES.items()
-    }
+    size = max(1, PIECE // max(1, len(spectra[0].values) * len(spectra[1].values)))
+    found: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in MEASURES}
+    for start in range(0, draws, size):
+        own = seed if draws <= size else derive(seed, "piece", start)
+        pairs = null_pairs(kind, shape, spectra, k, min(size, draws - start), own)
+        for name, measure in MEASURES.items():
+            defined = min(shape) > 1 or of_vectors(name)
+            found[name].append(measure.of(pairs) if defined else pairs.gap * torch.nan)
+    return {name: torch.cat(columns) for name, columns in found.items()}
 
 
 def _bands(columns: Columns) -> dict[str, Band]:
