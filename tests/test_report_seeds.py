@@ -76,7 +76,7 @@ def test_a_wide_interval_leaves_the_axis_of_seeds(page, study):
 
 
 def test_a_kl_says_over_how_many_tokens(page):
-    cut = f"nats a completion of at most {CUT} tokens"
+    cut = f"nats a completion cut at {CUT} tokens"
     assert cut in json.dumps(page.gallery.bases["divergence"])
     captions = [page.tables[name].caption for name in ("runs", "matched", "sweep-learning-rate")]
     assert all(cut in caption for caption in captions)

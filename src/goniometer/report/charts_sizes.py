@@ -32,7 +32,7 @@ def cut(index: Index) -> str:
     study = index.results.study
     asked = (study.config.get("divergence") or {}) if study else {}
     most = asked.get("max_new_tokens")
-    return f" of at most {most} tokens" if isinstance(most, int) else ""
+    return f" cut at {most} tokens" if isinstance(most, int) else ""
 
 
 def measured(index: Index) -> tuple[Cell, ...]:

@@ -202,7 +202,11 @@ def _against_geometry(index: Index) -> list[str]:
     ]
     if not alike:
         return []
-    return [f"Alike in accuracy within the margin, and yet not the same update: {_some(alike)}."]
+    of_first = " of the first seed's runs" if grid.several_seeds(index) else ""
+    return [
+        f"Alike in accuracy{of_first} within the margin, and yet not the same update: "
+        f"{_some(alike)}."
+    ]
 
 
 def _some(items: Sequence[str]) -> str:
