@@ -55,12 +55,12 @@ class Case:
 
 
 def ours(case: Case) -> Callable[[], Answer]:
-    """`goniometer.compare` with the base: all its measures, and the nulls."""
+    """`goniometer.compare` with the base: every measure of the pair, and the nulls."""
     import goniometer
     import goniometer.comparison
 
     def work() -> Answer:
-        found = goniometer.compare(case.paths("adapters"), base=case.base)
+        found = goniometer.compare(case.paths("adapters"), base=case.base, base_measures=False)
         return found.pairs[0].scopes["union"].readings["cosine"].value, ""
 
     return work
@@ -124,7 +124,7 @@ class Tool:
 TOOLS = (
     Tool(
         "goniometer", "adapters, base", ours,
-        "cosine of the updates, among all its measures, those against the base and the nulls",
+        "cosine of the updates, among all measures of a pair, and the nulls",
         peer=False,
     ),
     Tool("peft", "adapters, base", dense, "merge, subtract, cosine, in float64", peer=False),
