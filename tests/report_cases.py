@@ -68,3 +68,8 @@ class Outline(HTMLParser):
         self.text += data
         if {"td", "th"} & set(self._inside[-3:]):
             self.rows[-1][-1] += data.strip()
+
+
+def rows_of(page, name):
+    """Cells of a table of the page in words, by the first of each row."""
+    return {row[0].text: [cell.text for cell in row] for row in page.tables[name].rows}

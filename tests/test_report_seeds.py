@@ -8,7 +8,7 @@ from goniometer.report.charts_seeds import crossed, seeds
 from goniometer.report.findings import answer
 from goniometer.report.index import Index
 from goniometer.report.notation import MINUS, points, span
-from tests.report_cases import page_of
+from tests.report_cases import page_of, rows_of
 from tests.study_factory import CUT, SEEDS
 
 
@@ -20,10 +20,6 @@ def page():
 @pytest.fixture(scope="module")
 def study(page):
     return page.results.study
-
-
-def rows_of(page, name):
-    return {row[0].text: [cell.text for cell in row] for row in page.tables[name].rows}
 
 
 def test_differences_by_seed_are_those_of_the_seeds_accuracies(page, study):

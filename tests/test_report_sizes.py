@@ -7,7 +7,7 @@ from goniometer.report.notation import NONE, percent, points, significant
 from goniometer.report.page import compose
 from goniometer.report.tables_matched import parts
 from goniometer.results import Coefficients
-from tests.report_cases import Outline, html_of, page_of
+from tests.report_cases import Outline, html_of, page_of, rows_of
 from tests.study_factory import GRID_ARMS
 
 
@@ -19,10 +19,6 @@ def page():
 @pytest.fixture(scope="module")
 def study(page):
     return page.results.study
-
-
-def rows_of(page, name):
-    return {row[0].text: [cell.text for cell in row] for row in page.tables[name].rows}
 
 
 def test_matched_sizes_stand_beside_the_unmatched(page, study):

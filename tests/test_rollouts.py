@@ -13,8 +13,9 @@ from goniometer.config import Rollouts
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel, load
 from goniometer.rollouts import Rollout, RolloutSet, sources
-from goniometer.rollouts.sample import BOUND, report, require_same_tokens, sample
+from goniometer.rollouts.sample import BOUND, report, require_same_tokens
 from goniometer.tasks import TASKS, AbstractTask, Correct, Problem, Ungraded, Wrong, grade_to_text
+from tests.sampling import sample
 from tests.tiny_model import END, tiny_model, tiny_network, tiny_tokenizer
 
 SETTINGS = Rollouts(samples=4, rows_per_prompt=3, max_new_tokens=40, batch_size=16)

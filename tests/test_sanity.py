@@ -13,10 +13,10 @@ from goniometer.deltas import read
 from goniometer.model import load
 from goniometer.objectives import build
 from goniometer.rollouts import RolloutSet
-from goniometer.rollouts.sample import sample
 from goniometer.tasks import TASKS
 from goniometer.training.cell import CellInputs, train_cell
 from goniometer.training.columns import precompute
+from tests.sampling import sample
 
 
 def shuffled(rollouts: RolloutSet) -> RolloutSet:

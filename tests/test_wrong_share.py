@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from goniometer.config import Rollouts
 from goniometer.model import load
 from goniometer.rollouts import RolloutSet
-from goniometer.rollouts.sample import sample, sample_pool
+from goniometer.rollouts.sample import sample_pool
 from goniometer.tasks import TASKS
 from tests.rollouts_factory import make_rollouts
+from tests.sampling import sample
 
 groups = st.lists(
     st.tuples(st.integers(1, 5), st.integers(1, 5)).map(lambda n: "+" * n[0] + "-" * n[1]),

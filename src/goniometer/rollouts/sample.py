@@ -15,31 +15,6 @@ from goniometer.tasks import AbstractTask, Problem, Split, Ungraded, grade_or_un
 BOUND = 6  # prompts sampled at most, as a multiple of the prompts wanted
 
 
-def sample(
-    teacher: LanguageModel,
-    task: AbstractTask,
-    split: Split,
-    *,
-    settings: Rollouts,
-    prompts: int,
-    seed: int,
-    advance: Callable[[int], None],
-) -> tuple[RolloutSet, RolloutReport]:
-    """Sample as `sample_pool` and keep what the arms train on: its pool, thinned.
-
-    Returns:
-        The rollouts kept, and the report on what was sampled and kept.
-
-    Raises:
-        GoniometerError: too few problems are mixed, with the mixture found and what to change.
-    """
-    drawn, pool = sample_pool(
-        teacher, task, split, settings=settings, prompts=prompts, seed=seed, advance=advance
-    )
-    kept = thin(pool, split, settings, seed)
-    return kept, report(drawn, kept)
-
-
 def thin(pool: RolloutSet, split: Split, settings: Rollouts, seed: int) -> RolloutSet:
     """Keep `settings.rows_per_prompt` rows of each prompt of a pool."""
     return pool.thinned(settings.rows_per_prompt, f"{seed}/{split}")
@@ -66,7 +41,7 @@ def sample_pool(
         split: the task's split to take problems from.
         settings: how to sample.
         prompts: mixed problems wanted.
-        seed: of the problems, the completions and the thinning.
+        seed: of the problems and the completions.
         advance: called with the number of rows completed.
 
     Returns:
