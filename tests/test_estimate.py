@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from goniometer.cells import CellPlan
 from goniometer.config import Adapter, Regime, Training
-from goniometer.estimate.lengths import Lengths
-from goniometer.estimate.memory import disk_of, memory_of
-from goniometer.estimate.size import size_of
-from goniometer.estimate.work import rows_of_prompt, work_of
 from goniometer.model import LanguageModel, network_of, token_logprobs
 from goniometer.objectives.sft import SFT
-from goniometer.plan import Plan
-from goniometer.preflight import examine
+from goniometer.study.cells import CellPlan
+from goniometer.study.estimate.lengths import Lengths
+from goniometer.study.estimate.memory import disk_of, memory_of
+from goniometer.study.estimate.size import size_of
+from goniometer.study.estimate.work import rows_of_prompt, work_of
+from goniometer.study.plan import Plan
+from goniometer.study.preflight import examine
 from goniometer.study_file import read_study
 from goniometer.training.adapter import attach, save
 from goniometer.training.full import unfrozen

@@ -2,10 +2,10 @@
 
 import pytest
 
-from goniometer.cells import FIRST_SEED
 from goniometer.config import Study
 from goniometer.errors import GoniometerError
-from goniometer.plan import make_plan
+from goniometer.study.cells import FIRST_SEED
+from goniometer.study.plan import make_plan
 
 ARMS = [
     {"name": "SFT", "objective": "sft"},

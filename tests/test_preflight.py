@@ -13,9 +13,9 @@ import yaml
 from goniometer.errors import GoniometerError
 from goniometer.model.reference import find
 from goniometer.objectives import OBJECTIVES, build
-from goniometer.preflight import check_rollouts, examine
-from goniometer.preflight.rollouts import nothing_to_learn
 from goniometer.rollouts import RolloutSet, sources
+from goniometer.study.preflight import check_rollouts, examine
+from goniometer.study.preflight.rollouts import nothing_to_learn
 from goniometer.study_file import read_study
 from tests.conftest import Command
 from tests.fake_hub import FakeHub, serving

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from goniometer.config import Study
-from goniometer.preflight import examine
 from goniometer.results import read_results
 from goniometer.rollouts import sources
+from goniometer.study.preflight import examine
 from goniometer.study_file import read_study
 from tests.conftest import Command
 from tests.rollouts_factory import make_rollouts

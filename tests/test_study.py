@@ -12,8 +12,8 @@ import yaml
 
 from goniometer.deltas import read
 from goniometer.errors import GoniometerError
-from goniometer.plan import make_plan
 from goniometer.results import Results, read_results
+from goniometer.study.plan import make_plan
 from goniometer.study_file import read_study
 from tests.test_cli import SRC, goniometer
 

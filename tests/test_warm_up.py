@@ -12,13 +12,13 @@ import torch
 from goniometer.config import Study
 from goniometer.errors import GoniometerError
 from goniometer.model import completion_logprobs, load
-from goniometer.plan import make_plan
 from goniometer.progress import Silent
-from goniometer.stages import Run, get_rollouts, load_model
 from goniometer.store import Store
+from goniometer.study.plan import make_plan
+from goniometer.study.stages import Run, get_rollouts, load_model
+from goniometer.study.warm_up import warmed_up, written_solutions
 from goniometer.tasks.arithmetic import split_of
 from goniometer.training.cell import read_record
-from goniometer.warm_up import warmed_up, written_solutions
 from tests.problems import gsm8k
 
 STUDY = {
@@ -118,7 +118,7 @@ def test_without_a_warm_up_the_base_is_as_it_was(tmp_path):
 
 def test_the_teacher_called_base_is_the_warmed_up_base(warm, tmp_path, monkeypatch):
     run, _ = warm
-    monkeypatch.setattr("goniometer.stages.load_model", None)  # no other model is loaded
+    monkeypatch.setattr("goniometer.study.stages.load_model", None)  # no other model is loaded
     sampled = get_rollouts(replace(run, store=Store(tmp_path)))
     row = sampled.train.rows[0]
     network = run.base.network

@@ -136,9 +136,9 @@ def planned(settings: Study, out: Path, *, measured: bool) -> None:
     Raises:
         GoniometerError: everything that is wrong with it, at once; what is only not here is said.
     """
-    from goniometer.estimate.measure import measured_speed
     from goniometer.plan_console import print_plan
-    from goniometer.preflight import examine
+    from goniometer.study.estimate.measure import measured_speed
+    from goniometer.study.preflight import examine
 
     found = examine(settings, out, fetch=False)
     found.faults.raise_any()

@@ -11,17 +11,17 @@ import torch
 
 from goniometer import comparison
 from goniometer.config import Study
-from goniometer.matching import match_all
-from goniometer.outcome import Done, assemble
-from goniometer.plan import Plan
-from goniometer.preflight import check_rollouts, preflight
 from goniometer.progress import Shown
-from goniometer.scoring import evaluate_all
-from goniometer.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.store import Store
-from goniometer.trained import read_updates, train_all
-from goniometer.warm_up import warmed_up
-from goniometer.workers import train_apart
+from goniometer.study.matching import match_all
+from goniometer.study.outcome import Done, assemble
+from goniometer.study.plan import Plan
+from goniometer.study.preflight import check_rollouts, preflight
+from goniometer.study.scoring import evaluate_all
+from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
+from goniometer.study.trained import read_updates, train_all
+from goniometer.study.warm_up import warmed_up
+from goniometer.study.workers import train_apart
 
 
 def run_study(

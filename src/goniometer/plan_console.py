@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from goniometer.cells import CellPlan
-from goniometer.estimate.lengths import Lengths
-from goniometer.estimate.measure import Speed
-from goniometer.estimate.memory import Disk, Memory, disk_of, memory_of
-from goniometer.estimate.size import Size
-from goniometer.estimate.work import MIXED, work_of
-from goniometer.plan import Plan
-from goniometer.preflight import Examined
+from goniometer.study.cells import CellPlan
+from goniometer.study.estimate.lengths import Lengths
+from goniometer.study.estimate.measure import Speed
+from goniometer.study.estimate.memory import Disk, Memory, disk_of, memory_of
+from goniometer.study.estimate.size import Size
+from goniometer.study.estimate.work import MIXED, work_of
+from goniometer.study.plan import Plan
+from goniometer.study.preflight import Examined
 
 FOLDED = 24  # cells above which floors and grid are one line an arm
 

@@ -5,8 +5,8 @@ from typing import Any, final
 
 from torch import nn
 
-from goniometer.cells import CellPlan
 from goniometer.config import Adapter, Regime
+from goniometer.study.cells import CellPlan
 from goniometer.training.full import ATTENTION
 
 

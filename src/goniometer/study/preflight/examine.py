@@ -9,23 +9,28 @@ from torch import nn
 from goniometer import tasks
 from goniometer.config import Study, Task
 from goniometer.errors import AbsentError, Faults, GoniometerError
-from goniometer.estimate.lengths import (
+from goniometer.model import LanguageModel, is_here, network_of, skeleton
+from goniometer.model.reference import find
+from goniometer.rollouts import RolloutSet
+from goniometer.rollouts.sample import require_same_tokens
+from goniometer.study.estimate.lengths import (
     Lengths,
     lengths_of_rows,
     lengths_of_task,
     longest_allowed,
 )
-from goniometer.estimate.memory import disk_of
-from goniometer.estimate.size import Size, size_of
-from goniometer.model import LanguageModel, is_here, network_of, skeleton
-from goniometer.model.reference import find
-from goniometer.plan import Plan, make_plan
-from goniometer.preflight.disk import check_disk, check_writable
-from goniometer.preflight.models import check_contexts, check_device, check_problems, check_weights
-from goniometer.preflight.ranges import unusual
-from goniometer.preflight.rollouts import check_file
-from goniometer.rollouts import RolloutSet
-from goniometer.rollouts.sample import require_same_tokens
+from goniometer.study.estimate.memory import disk_of
+from goniometer.study.estimate.size import Size, size_of
+from goniometer.study.plan import Plan, make_plan
+from goniometer.study.preflight.disk import check_disk, check_writable
+from goniometer.study.preflight.models import (
+    check_contexts,
+    check_device,
+    check_problems,
+    check_weights,
+)
+from goniometer.study.preflight.ranges import unusual
+from goniometer.study.preflight.rollouts import check_file
 from goniometer.tasks import AbstractTask
 
 

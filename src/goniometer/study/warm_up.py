@@ -16,7 +16,7 @@ from goniometer.model import LanguageModel
 from goniometer.objectives.sft import SFT
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.seeds import derive
-from goniometer.stages import Run, load_model
+from goniometer.study.stages import Run, load_model
 from goniometer.tasks import AbstractTask, Correct
 from goniometer.training.cell import CellInputs, read_record, train_cell
 

@@ -9,17 +9,17 @@ from typing import final
 
 from goniometer import comparison
 from goniometer.behaviour.evaluate import ordered_pairs
-from goniometer.cells import CellPlan
 from goniometer.checks import DIVERGED, check_study
 from goniometer.claims import judge
 from goniometer.deltas import Delta
-from goniometer.plan import Plan
 from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
 from goniometer.rollouts import Rollout
-from goniometer.scoring import Evaluated, graded, score
-from goniometer.stages import BASE, VERSIONED, Sampled
 from goniometer.statistics import compare_all
 from goniometer.statistics.cross_seed import cross_seed
+from goniometer.study.cells import CellPlan
+from goniometer.study.plan import Plan
+from goniometer.study.scoring import Evaluated, graded, score
+from goniometer.study.stages import BASE, VERSIONED, Sampled
 from goniometer.training.cell import read_record
 
 

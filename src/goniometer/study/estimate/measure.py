@@ -10,15 +10,15 @@ from typing import final
 
 import torch
 
-from goniometer.cells import CellPlan
-from goniometer.estimate.size import size_of
-from goniometer.estimate.work import Stage
 from goniometer.model import LanguageModel, generate
 from goniometer.objectives.sft import SFT
-from goniometer.plan import Plan
 from goniometer.progress import Shown
 from goniometer.rollouts import Rollout, RolloutSet
-from goniometer.stages import load_model
+from goniometer.study.cells import CellPlan
+from goniometer.study.estimate.size import size_of
+from goniometer.study.estimate.work import Stage
+from goniometer.study.plan import Plan
+from goniometer.study.stages import load_model
 from goniometer.tasks import Correct, Problem
 from goniometer.training.cell import CellInputs, train_cell
 

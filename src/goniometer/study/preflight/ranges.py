@@ -4,9 +4,9 @@ from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from goniometer.config import Adapter, LearningRate, Usual
-from goniometer.estimate.size import Size
 from goniometer.objectives import AbstractObjective
-from goniometer.plan import Plan
+from goniometer.study.estimate.size import Size
+from goniometer.study.plan import Plan
 
 
 def unusual(plan: Plan, size: Size | None) -> list[str]:

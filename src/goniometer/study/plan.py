@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import final
 
 from goniometer import tasks
-from goniometer.cells import CellPlan, check_distinct, floor_cells, grid_cells
 from goniometer.comparison import Replicates
 from goniometer.config import Study
 from goniometer.errors import Faults, GoniometerError
 from goniometer.objectives import build
+from goniometer.study.cells import CellPlan, check_distinct, floor_cells, grid_cells
 from goniometer.tasks import AbstractTask
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from goniometer.errors import Faults, GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.objectives import AbstractObjective
-from goniometer.plan import Plan
-from goniometer.preflight.models import context_of
 from goniometer.rollouts import Rollout, RolloutSet, sources
 from goniometer.rollouts.given import divide
 from goniometer.seeds import derive
+from goniometer.study.plan import Plan
+from goniometer.study.preflight.models import context_of
 from goniometer.tasks import Correct, Wrong
 
 

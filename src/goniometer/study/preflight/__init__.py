@@ -8,8 +8,8 @@ tokenizers, prompts, rows of a file. To add one, write it beside its like and ca
 from pathlib import Path
 
 from goniometer.config import Study
-from goniometer.preflight.examine import Examined, examine
-from goniometer.preflight.rollouts import check_rollouts
+from goniometer.study.preflight.examine import Examined, examine
+from goniometer.study.preflight.rollouts import check_rollouts
 
 __all__ = ["Examined", "check_rollouts", "examine", "preflight"]
 

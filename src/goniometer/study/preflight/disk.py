@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from goniometer.errors import GoniometerError
-from goniometer.estimate.memory import Disk
+from goniometer.study.estimate.memory import Disk
 
 GB = 1e9
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, final
 
-from goniometer.cells import CellPlan
 from goniometer.config import Adapter
-from goniometer.estimate.lengths import Lengths
-from goniometer.estimate.size import Size
-from goniometer.plan import Plan
 from goniometer.rollouts import Rollout, RolloutSet
+from goniometer.study.cells import CellPlan
+from goniometer.study.estimate.lengths import Lengths
+from goniometer.study.estimate.size import Size
+from goniometer.study.plan import Plan
 from goniometer.tasks import Correct, Wrong
 
 Kind = Literal["train", "score", "generate"]

@@ -8,10 +8,8 @@ from typing import Any, final
 import torch
 
 from goniometer import comparison
-from goniometer.cells import CellPlan
 from goniometer.config import Study
 from goniometer.model import LanguageModel, load
-from goniometer.plan import Plan
 from goniometer.progress import Shown
 from goniometer.results import RolloutReport
 from goniometer.rollouts import RolloutSet, sources
@@ -19,6 +17,8 @@ from goniometer.rollouts.given import divide
 from goniometer.rollouts.sample import report, require_same_tokens, sample_pool, thin
 from goniometer.seeds import derive
 from goniometer.store import Store
+from goniometer.study.cells import CellPlan
+from goniometer.study.plan import Plan
 from goniometer.tasks import Split
 
 BASE = "base"

@@ -13,8 +13,8 @@ from goniometer.behaviour.placed import Placed
 from goniometer.deltas import Delta
 from goniometer.results import Accuracy
 from goniometer.seeds import derive
-from goniometer.stages import BASE, Run, Sampled
 from goniometer.statistics import accuracy
+from goniometer.study.stages import BASE, Run, Sampled
 
 
 @final

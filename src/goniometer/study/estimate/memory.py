@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import final
 
-from goniometer.cells import CellPlan
-from goniometer.estimate.lengths import Lengths
-from goniometer.estimate.size import Size
-from goniometer.estimate.work import rows_of_prompt
 from goniometer.model.head import CHUNK
-from goniometer.plan import Plan
+from goniometer.study.cells import CellPlan
+from goniometer.study.estimate.lengths import Lengths
+from goniometer.study.estimate.size import Size
+from goniometer.study.estimate.work import rows_of_prompt
+from goniometer.study.plan import Plan
 
 FLOAT, HALF = 4, 2  # bytes of an element
 TOKEN_ON_DISK = 8  # bytes a token of a rollout: its id and its log-prob, compressed

@@ -7,12 +7,12 @@ import torch
 from goniometer.config import Study
 from goniometer.engine import run_spawned
 from goniometer.errors import GoniometerError
-from goniometer.plan import make_plan
 from goniometer.progress import Silent
-from goniometer.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.store import Store
-from goniometer.trained import all_columns, train_all
-from goniometer.warm_up import warmed_up
+from goniometer.study.plan import make_plan
+from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
+from goniometer.study.trained import all_columns, train_all
+from goniometer.study.warm_up import warmed_up
 
 Part = tuple[Study, Path, int, int]  # the run folder, which part of the cells, of how many
 

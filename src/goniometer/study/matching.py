@@ -12,7 +12,8 @@ from goniometer.behaviour.placed import Placed
 from goniometer.config import Match
 from goniometer.deltas import Delta
 from goniometer.results import Matched, Reading
-from goniometer.scoring import (
+from goniometer.statistics import compare_all
+from goniometer.study.scoring import (
     Evaluated,
     diverge_one,
     evaluate_one,
@@ -21,8 +22,7 @@ from goniometer.scoring import (
     key_of,
     score,
 )
-from goniometer.stages import BASE, Run, Sampled
-from goniometer.statistics import compare_all
+from goniometer.study.stages import BASE, Run, Sampled
 
 
 def match_all(

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from goniometer import deltas
-from goniometer.cells import CellPlan
 from goniometer.deltas import Delta
 from goniometer.engine import run_local
 from goniometer.errors import GoniometerError
 from goniometer.objectives import Need
 from goniometer.rollouts import RolloutSet
 from goniometer.seeds import derive
-from goniometer.stages import Run, Sampled
+from goniometer.study.cells import CellPlan
+from goniometer.study.stages import Run, Sampled
 from goniometer.training.cell import CellInputs, OnPolicy, train_cell
 from goniometer.training.columns import Columns, precompute, read_columns, write_columns
 
