@@ -87,10 +87,19 @@ class Models(Section):
 class Rollouts(Section):
     """How completions are sampled from the teacher (no top-k, no top-p) and how many are kept.
 
-    With `file`, rollouts are read instead (Parquet or JSON lines), and nothing is sampled.
+    With `file`, rollouts are read instead (Parquet or JSON lines), and nothing is sampled: token
+    ids as `goniometer rollouts` writes them, or texts, which the base's tokenizer encodes.
     """
 
     file: str | None = None
+    format: str = Field(default="auto", description="of the file, as `goniometer rollouts` has it")
+    fields: dict[str, str] = Field(
+        default={}, description="keys of the file by what they hold, such as label: is_right"
+    )
+    behaviour: Literal["given", "base"] = Field(
+        default="given",
+        description="whose log-probs pass for the sampling policy's: the rows' own, or the base's",
+    )
     prompts: Positive = Field(
         default=800, description="training prompts, right and wrong rows each"
     )
@@ -102,6 +111,11 @@ class Rollouts(Section):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     max_new_tokens: Positive = 64
     batch_size: Positive = Field(default=128, description="rows generated at once")
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What sampled completions depend on, for the keys of stages."""
+        return self.model_dump(mode="json", exclude={"format", "fields", "behaviour"})
 
 
 class Adapter(Section):

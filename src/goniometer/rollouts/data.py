@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import final
 
+from goniometer.errors import GoniometerError
 from goniometer.tasks import Correct, Grade, Wrong, grade_to_text
 
 
@@ -18,14 +19,14 @@ class Rollout:
     """One completion of one prompt.
 
     `completion_tokens` end with the end token unless `truncated`; `logprobs` are those of the
-    policy that sampled them, in nats, one a completion token.
+    policy that sampled them, in nats, one a completion token, or None where nobody kept them.
     """
 
     problem_id: str
     prompt_tokens: tuple[int, ...]
     completion_tokens: tuple[int, ...]
     text: str
-    logprobs: tuple[float, ...]
+    logprobs: tuple[float, ...] | None
     grade: Grade
     truncated: bool
 
@@ -62,6 +63,22 @@ class RolloutSet:
             parts = (row.problem_id, row.prompt_tokens, row.completion_tokens, row.logprobs)
             digest.update(repr((*parts, grade_to_text(row.grade))).encode())
         return digest.hexdigest()
+
+    def require_logprobs(self, where: str = "rollouts") -> list[tuple[float, ...]]:
+        """Return each row's log-probs of the policy that sampled it, in nats.
+
+        Raises:
+            GoniometerError: rows without them.
+        """
+        found = [row.logprobs for row in self.rows if row.logprobs is not None]
+        if len(found) < len(self.rows):
+            raise GoniometerError(
+                f"{len(self.rows) - len(found)} of {len(self.rows)} rows lack the log-probs of the "
+                "policy that sampled them",
+                file=where,
+                fix="bring them as logprobs, or let rollouts.behaviour: base take the base's",
+            )
+        return found
 
     @property
     def wrong_share(self) -> float:

@@ -8,7 +8,7 @@ Both have the fields of `Rollout`, one row (or line) a completion, rows of one p
 | prompt_tokens | integers | token ids as the model is prompted, one at least |
 | completion_tokens | integers | the end token included, unless truncated |
 | text | text | the completion in words |
-| logprobs | numbers | of the policy that sampled, in nats, one a completion token |
+| logprobs | numbers, may be absent | of the policy that sampled, in nats, one a token |
 | grade | text | `correct`, `wrong:answer`, `wrong:no_answer`, `wrong:truncated`, `ungraded:WHY` |
 | truncated | true or false | whether the completion was cut off before its end token |
 """
@@ -53,9 +53,9 @@ class _Row(BaseModel):
     completion_tokens: _Tokens
     text: Annotated[str, Field(description="a text")]
     logprobs: Annotated[
-        list[Annotated[float, Field(le=1e-6)]],
+        list[Annotated[float, Field(le=1e-6)]] | None,
         Field(description="one log-prob a completion token, none above 0"),
-    ]
+    ] = None
     grade: Annotated[
         Correct | Wrong | Ungraded,
         BeforeValidator(lambda text: grade_from_text(str(text))),
@@ -65,7 +65,7 @@ class _Row(BaseModel):
 
     @model_validator(mode="after")
     def _one_log_prob_a_token(self) -> "_Row":
-        if len(self.logprobs) != len(self.completion_tokens):
+        if self.logprobs is not None and len(self.logprobs) != len(self.completion_tokens):
             counts = f"{len(self.logprobs)} logprobs, {len(self.completion_tokens)} tokens"
             raise ValueError(f"not one log-prob a completion token: {counts}")
         return self
@@ -141,7 +141,7 @@ def _rollouts(records: Iterable[tuple[str, Any]], path: Path) -> Iterator[Rollou
             prompt_tokens=tuple(row.prompt_tokens),
             completion_tokens=tuple(row.completion_tokens),
             text=row.text,
-            logprobs=tuple(row.logprobs),
+            logprobs=None if row.logprobs is None else tuple(row.logprobs),
             grade=row.grade,
             truncated=row.truncated,
         )

@@ -23,20 +23,25 @@ def reference_columns(run: Run, rollouts: RolloutSet) -> Columns:
 
     One stage a need, so that studies of other objectives share what they have in common.
     """
-    precision = run.study.training.precision
+    precision, behaviour = run.study.training.precision, run.study.rollouts.behaviour
     offline = [cell.objective for cell in run.plan.cells if not cell.objective.on_policy]
     columns: Columns = {}
     for need in sorted({need for objective in offline for need in objective.needs}):
 
         def make(folder: Path, need: Need = need) -> None:
             with run.bars.task(f"{need} log-probs", len(rollouts.rows)) as advance:
-                found = precompute(run.base, rollouts, [need], precision=precision, advance=advance)
+                found = precompute(
+                    run.base, rollouts, [need], behaviour=behaviour,
+                    precision=precision, advance=advance,
+                )  # fmt: skip
             write_columns(found, folder)
 
         inputs = {
             "base": run.base.fingerprint, "rollouts": rollouts.fingerprint,
             "need": need, "precision": precision,
         }  # fmt: skip
+        if need == "behaviour" and behaviour == "base":
+            inputs["of"] = behaviour
         columns = {**columns, **read_columns(run.ensure("columns", need, inputs, make), [need])}
     return columns
 
@@ -88,7 +93,7 @@ def train_one(
         with run.bars.task(title, study.training.updates) as advance:
             train_cell(inputs, folder, lambda step, loss: advance(1))
 
-    sampling = [run.plan.task.fingerprint, study.rollouts.model_dump(mode="json")]
+    sampling = [run.plan.task.fingerprint, study.rollouts.sampling]
     key = {
         "base": run.base.fingerprint,
         "rollouts": rollouts.fingerprint,

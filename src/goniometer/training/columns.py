@@ -24,13 +24,14 @@ def precompute(
     rollouts: RolloutSet,
     needs: Collection[Need],
     *,
+    behaviour: Literal["given", "base"] = "given",
     precision: Precision = "no",
     batch_size: int = 32,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Columns:
     """Compute the needed columns, once for all cells that train on these rollouts.
 
-    `behaviour` is what the rollouts brought along; `reference` and `mismatched` (the base's
+    `behaviour` is what the rollouts brought along, or the base's by `behaviour`; `reference` and `mismatched` (the base's
     log-probs of `mismatched_texts`) are scored here, in the precision of the training to come,
     without gradient.
 
@@ -38,16 +39,21 @@ def precompute(
         model: the base, no adapter attached.
         rollouts: the rows to score.
         needs: union of the `needs` of the objectives that will train on them.
+        behaviour: whose log-probs pass for those of the policy that sampled.
         precision: as in the settings of the training.
         batch_size: rows scored at once.
         advance: called with the number of rows after each batch.
+
+    Raises:
+        GoniometerError: `behaviour` is needed, and there are rows that bring none.
     """
     columns: dict[Need, Sequence[Sequence[float]]] = {}
     texts: dict[Need, list[tuple[tuple[int, ...], tuple[int, ...]]]] = {}
-    if "behaviour" in needs:
-        columns["behaviour"] = [row.logprobs for row in rollouts.rows]
-    if "reference" in needs:
-        texts["reference"] = [(r.prompt_tokens, r.completion_tokens) for r in rollouts.rows]
+    by_base: set[Need] = {"reference", "behaviour"} if behaviour == "base" else {"reference"}
+    if "behaviour" in needs and behaviour == "given":
+        columns["behaviour"] = rollouts.require_logprobs()
+    for need in sorted(by_base.intersection(needs)):
+        texts[need] = [(r.prompt_tokens, r.completion_tokens) for r in rollouts.rows]
     if "mismatched" in needs:
         texts["mismatched"] = mismatched_texts(rollouts)
     for need, pairs in texts.items():

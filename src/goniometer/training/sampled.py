@@ -89,9 +89,7 @@ class FreshBatches:
         """
         self._check([self._prompts[prompt][1] for prompt in prompts])
         drawn = self._draw([self._prompts[prompt] for prompt in prompts], step)
-        columns: dict[Need, Sequence[Sequence[float]]] = {
-            "behaviour": [row.logprobs for row in drawn.rows]
-        }
+        columns: dict[Need, Sequence[Sequence[float]]] = {"behaviour": drawn.require_logprobs()}
         if "reference" in self.objective.needs:
             with self.sampler.as_base():
                 columns["reference"] = self._score(drawn.rows, temperature=1.0)

@@ -55,11 +55,15 @@ def check_rollouts(plan: Plan, rollouts: RolloutSet, where: str) -> None:
             if cell.arm not in names:
                 names.append(cell.arm)
     objectives = {repr(cell.objective): cell.objective for cell in plan.cells}
+    given = plan.study.rollouts.behaviour == "given"
     for (name, text), names in arms.items():
         reason = nothing_to_learn(objectives[text], rollouts)
         if reason is not None:
             message = f"{', '.join(names)}: {name} has nothing to train on: {reason}"
             faults.found.append(GoniometerError(message, file=where))
+        if given and "behaviour" in objectives[text].needs:
+            with faults.collected():
+                rollouts.require_logprobs(f"{where}: {', '.join(names)}")
     faults.raise_any()
 
 
