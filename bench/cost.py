@@ -54,7 +54,8 @@ class Sweep:
 
 def geometry_seconds(runs: Sequence[str], repeat: int) -> dict[str, float]:
     """Median time of the geometry in this process, after one round that is not counted."""
-    from goniometer.comparison import name_runs, read_runs
+    from goniometer.comparison.names import name_runs
+    from goniometer.comparison.runs import read_runs
     from goniometer.geometry.readings import read_pairs
 
     found = []

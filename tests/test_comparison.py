@@ -6,7 +6,9 @@ from itertools import combinations
 import pytest
 import torch
 
-from goniometer.comparison import Replicates, compare_deltas, compared, name_runs
+from goniometer.comparison.compare import compare_deltas, compared
+from goniometer.comparison.names import name_runs
+from goniometer.comparison.replicates import Replicates
 from goniometer.deltas import Delta, Dense, LowRank, Provenance
 from goniometer.statistics import ANOTHER_SEED, REPEAT, UNTOLD, family_wise
 

@@ -18,7 +18,8 @@ from tests.fake_hub import COMMIT, FakeHub, serving
 
 PROGRAM = """
 import json
-from goniometer.comparison import name_runs, read_runs
+from goniometer.comparison.names import name_runs
+from goniometer.comparison.runs import read_runs
 from goniometer.deltas.hub import companions, find_base, locate
 from goniometer.errors import GoniometerError
 

@@ -238,7 +238,7 @@ def test_opposite_updates_have_cosine_minus_one_and_no_less(as_dense):
 
 
 def test_a_flat_spectrum_is_warned_of_where_only_the_top_is_known(monkeypatch):
-    from goniometer.comparison import compare_deltas
+    from goniometer.comparison.compare import compare_deltas
 
     monkeypatch.setattr("goniometer.geometry.dense_pairs.DIRECT", 8)
     monkeypatch.setattr("goniometer.geometry.top.DIRECT", 8)

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from goniometer.comparison import compare_deltas
+from goniometer.comparison.compare import compare_deltas
 from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.errors import GoniometerError
 from goniometer.trajectory import rank_one, trajectory

@@ -76,7 +76,7 @@ class Compared:
         Raises:
             GoniometerError: the folder is not ours to replace, or this value was read from one.
         """
-        from goniometer.comparison import write
+        from goniometer.comparison.folder import write
 
         if self.readings is None:
             raise GoniometerError(

@@ -93,7 +93,8 @@ def compare(  # noqa: PLR0913 (the command has as many)
 
 def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
     """As `compare`, with the options as a value and the progress shown somewhere."""
-    from goniometer.comparison import compared, read_runs
+    from goniometer.comparison.compare import compared
+    from goniometer.comparison.runs import read_runs
     from goniometer.deltas.hub import companions
     from goniometer.steps import Checkpoints, find_checkpoints
 
@@ -160,7 +161,7 @@ def _against_base(
 
 
 def _named(runs: Runs, fewest: int) -> dict[str, str]:
-    from goniometer.comparison import name_runs
+    from goniometer.comparison.names import name_runs
     from goniometer.deltas.hub import argument_of
 
     if not isinstance(runs, Mapping):

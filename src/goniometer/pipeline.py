@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from goniometer import comparison
+from goniometer.comparison.compare import compare_deltas
+from goniometer.comparison.folder import write
 from goniometer.config import Study
 from goniometer.progress import Shown
 from goniometer.store import Store
@@ -83,7 +84,7 @@ def report(run: Run, done: Done) -> Path:
     geometry = run.study.geometry
     modules = len({module for delta in done.updates.values() for module in delta})
     with run.bars.task("geometry", modules) as advance:
-        compared, readings = comparison.compare_deltas(
+        compared, readings = compare_deltas(
             done.updates,
             k=geometry.k,
             draws=geometry.draws,
@@ -95,4 +96,4 @@ def report(run: Run, done: Done) -> Path:
     results = assemble(run.plan, compared, done)
     with run.bars.task("report", None):
         folder = run.store.root / "report"
-        return comparison.write(results, readings, folder, figures=["svg"])
+        return write(results, readings, folder, figures=["svg"])

@@ -7,10 +7,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import final
 
-from goniometer import comparison
 from goniometer.behaviour.evaluate import ordered_pairs
 from goniometer.checks import DIVERGED, check_study
 from goniometer.claims import judge
+from goniometer.comparison.folder import versions
 from goniometer.deltas import Delta
 from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
 from goniometer.rollouts import Rollout
@@ -61,7 +61,7 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     )
     results = Results(
         title=study.name,
-        versions=comparison.versions(VERSIONED),
+        versions=versions(VERSIONED),
         comparison=warned,
         study=told,
     )

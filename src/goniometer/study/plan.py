@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from goniometer import tasks
-from goniometer.comparison import Replicates
+from goniometer.comparison.replicates import Replicates
 from goniometer.config import Study
 from goniometer.errors import Faults, GoniometerError
 from goniometer.objectives import build

@@ -7,7 +7,8 @@ from typing import Any, final
 
 import torch
 
-from goniometer import comparison
+from goniometer.comparison.folder import VERSIONED as COMPARED
+from goniometer.comparison.folder import versions
 from goniometer.config import Study
 from goniometer.model import LanguageModel, load
 from goniometer.progress import Shown
@@ -22,7 +23,7 @@ from goniometer.study.plan import Plan
 from goniometer.tasks import Split
 
 BASE = "base"
-VERSIONED = (*comparison.VERSIONED, "transformers", "peft", "accelerate")
+VERSIONED = (*COMPARED, "transformers", "peft", "accelerate")
 
 
 @final
@@ -45,7 +46,7 @@ class Run:
     ) -> Path:
         """Make a stage, or find it: on top of its inputs its key holds what all numbers hang on."""
         common = {
-            "versions": comparison.versions(VERSIONED),
+            "versions": versions(VERSIONED),
             "threads": self.study.training.threads,
             "device": next(self.base.network.parameters()).device.type,
         }
@@ -109,7 +110,7 @@ def get_rollouts(run: Run) -> Sampled:
         "seed": study.seed,
         "task": run.plan.task.fingerprint,
         "teacher": teacher.fingerprint,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.sampling,
     }
     folder = run.ensure("rollouts", study.task.name, inputs, make)
     return Sampled(

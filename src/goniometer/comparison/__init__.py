@@ -1,0 +1,1 @@
+"""`compare`: folders in, one report folder out. No training, no model."""
