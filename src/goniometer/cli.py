@@ -214,21 +214,45 @@ def evaluate(study_file: StudyFile, out: RunFolder = None) -> None:
 
 @app.command(no_args_is_help=True)
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder with results.json.")],
+    folder: Annotated[Path, typer.Argument(help="What compare or study wrote.")],
     figures: Figures = None,
 ) -> None:
-    """Build the report again from a folder's results.json alone.
+    """Build the report again from results.json alone.
 
     [bold]Example[/bold]
 
     goniometer report runs/arithmetic
     """
     from goniometer.report import build
-    from goniometer.results import read_results
+    from goniometer.results import read_results, results_folder
 
+    home = results_folder(folder)
     typer.echo(
-        build(read_results(folder / "results.json"), folder, figures=[figures] if figures else [])
+        build(read_results(home / "results.json"), home, figures=[figures] if figures else [])
     )
+
+
+@app.command(no_args_is_help=True)
+def view(
+    folder: Annotated[Path, typer.Argument(help="What compare or study wrote.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes a free one.")
+    ] = 0,
+    browse: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser of this machine.")
+    ] = True,
+) -> None:
+    """Serve a report to this machine alone, and open it; the page itself needs no server.
+
+    [bold]Examples[/bold]
+
+    goniometer view runs/arithmetic
+
+    goniometer view goniometer-report --port 8000 --no-open   [dim]# on a cluster, by a tunnel[/dim]
+    """
+    from goniometer.view import serve
+
+    serve(folder, port=port, browse=browse, tell=typer.echo)
 
 
 @app.command()

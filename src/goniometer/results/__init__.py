@@ -7,7 +7,14 @@ so that equal inputs give equal bytes.
 
 from goniometer.results.behaviour import Agreement, Behaviour, Composed, Divergence
 from goniometer.results.connectivity import Connectivity, Segment
-from goniometer.results.document import SCHEMA_VERSION, Results, json_schema, read_results, to_json
+from goniometer.results.document import (
+    SCHEMA_VERSION,
+    Results,
+    json_schema,
+    read_results,
+    results_folder,
+    to_json,
+)
 from goniometer.results.geometry import (
     AgainstBase,
     BaseNullKind,
@@ -21,8 +28,16 @@ from goniometer.results.geometry import (
     RunReadings,
     Scope,
 )
-from goniometer.results.scores import Accuracy, Paired
-from goniometer.results.similarity import InputNull, LayerSimilarity, PairSimilarity, Similarity
+from goniometer.results.scores import Accuracy, Interval, Paired, SeedDifference, SeedScores
+from goniometer.results.similarity import (
+    InputMoment,
+    InputNull,
+    InputNulls,
+    LayerSimilarity,
+    PairSimilarity,
+    Positions,
+    Similarity,
+)
 from goniometer.results.study import (
     Cell,
     Check,
@@ -57,7 +72,10 @@ __all__ = [
     "Divergence",
     "Floor",
     "Frozen",
+    "InputMoment",
     "InputNull",
+    "Interval",
+    "InputNulls",
     "LayerSimilarity",
     "Matched",
     "MeasureInfo",
@@ -67,6 +85,7 @@ __all__ = [
     "PairSimilarity",
     "PairState",
     "Paired",
+    "Positions",
     "RankOne",
     "Reading",
     "Results",
@@ -74,6 +93,8 @@ __all__ = [
     "RunAgainstBase",
     "RunReadings",
     "Scope",
+    "SeedDifference",
+    "SeedScores",
     "Segment",
     "Similarity",
     "Step",
@@ -81,5 +102,6 @@ __all__ = [
     "Trajectory",
     "json_schema",
     "read_results",
+    "results_folder",
     "to_json",
 ]

@@ -34,6 +34,23 @@ def to_json(results: Results) -> str:
     return results.model_dump_json(indent=1) + "\n"
 
 
+def results_folder(folder: Path) -> Path:
+    """Where results.json lies: in a folder that `compare` wrote, or in a study's report/.
+
+    Raises:
+        GoniometerError: in neither.
+    """
+    for found in (folder, folder / "report"):
+        if (found / "results.json").is_file():
+            return found
+    raise GoniometerError(
+        "no results here",
+        file=folder,
+        expected="results.json, in it or in its report/",
+        fix="name the folder that compare or study wrote",
+    )
+
+
 def read_results(path: Path) -> Results:
     """Read a `results.json`; raise GoniometerError where it is absent or not of this schema."""
     if not path.is_file():

@@ -1,8 +1,10 @@
-"""Similarity of activations: CKA by layer, its ceiling and its null."""
+"""Similarity of activations: CKA by layer, its ceiling and its null; what inputs alone give."""
 
 from typing import Literal
 
 from goniometer.results.values import Band, Frozen, Reading
+
+Positions = Literal["completion tokens", "last prompt token", "every token"]
 
 
 class LayerSimilarity(Frozen):
@@ -10,7 +12,7 @@ class LayerSimilarity(Frozen):
 
     layer: int  # 0 is the embedding's output, l the output of block l
     cka: Reading
-    low: float | None  # 95 % interval, prompts resampled
+    low: float | None  # 95 % interval, jackknife over groups of prompts
     high: float | None
     biased: Reading  # Kornblith's estimator, for comparison with printed values
 
@@ -23,27 +25,47 @@ class PairSimilarity(Frozen):
     layers: tuple[LayerSimilarity, ...]
 
 
-class InputNull(Frozen):
-    """What strangers share by their inputs alone: A rows drawn from a module's input covariance.
+InputMoment = Literal["covariance", "second moment"]
+# covariance: of the inputs about their mean. Second moment: about zero, what a sum of outer
+# products of inputs with independent errors of mean 0 has; the stricter null where inputs have
+# a large mean.
 
-    The right-hand measures of two updates with random B (isotropic) and rows of A drawn from the
-    covariance of the module's inputs on the data; design.md's activation-covariance null.
+
+class InputNull(Frozen):
+    """What strangers share at a module by its inputs alone.
+
+    Right-hand measures of two updates B A with isotropic random B and rows of A drawn from
+    N(0, S), S a moment of the module's inputs on the data: design's activation-covariance null.
     """
 
     module: str
-    bands: dict[str, Band]  # v1, angle_right_smallest, angle_right_median, off_subspace_right
+    rank: int  # of both updates: the largest of the runs'
+    # v1, angle_right_*, overlap_right, off_subspace_right, row_space_overlap
+    bands: dict[InputMoment, dict[str, Band]]
+    effective_rank: dict[InputMoment, float]  # exp of the entropy of the moment's eigenvalues
+
+
+class InputNulls(Frozen):
+    """The input nulls of all modules, and of the measures over all modules together."""
+
+    modules: tuple[InputNull, ...]
+    whole: dict[InputMoment, dict[str, Band]]  # as the whole-model measures are: medians over them
+    k: int
     tokens: int
-    effective_rank: float  # of the input covariance
+    prompts: int
+    positions: Positions
 
 
 class Similarity(Frozen):
     """CKA of all runs and the base, on the same tokens."""
 
-    positions: Literal["completion tokens", "last prompt token", "every token"]
-    tokens: int  # n
+    positions: Positions  # without the first token of a text, BOS, the closing end token, padding
+    tokens: int  # n; tokens with equal text before them are counted once
     prompts: int
     width: int  # d
-    draws: int
-    pairs: tuple[PairSimilarity, ...]
+    groups: int  # of prompts, each left out once for the intervals; 0 without intervals
+    pairs: tuple[PairSimilarity, ...]  # those with the base first
+    ceiling: tuple[str, str] | None = None  # two seeds of one objective, a pair of the above
     random_features: Band  # CKA of independent Gaussian features of the same n and d
-    input_nulls: tuple[InputNull, ...] = ()
+    random_features_biased: Band  # the same by Kornblith's estimator: about d / (n + d)
+    input_nulls: InputNulls | None = None

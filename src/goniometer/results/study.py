@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from goniometer.results.scores import Accuracy, Paired
+from goniometer.results.scores import Accuracy, Paired, SeedDifference, SeedScores
 from goniometer.results.values import Frozen, Reading
 
 
@@ -157,3 +157,5 @@ class StudyResults(Frozen):
     claims: tuple[Claim, ...] = ()
     cross_seed: tuple[CrossSeed, ...] = ()  # pairs of arms, where the grid has seeds
     matched: tuple[Matched, ...] = ()
+    seed_scores: tuple[SeedScores, ...] = ()  # of each arm, where the grid has seeds
+    seed_differences: tuple[SeedDifference, ...] = ()  # of each pair of arms
