@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from goniometer.deltas import Dense
+from goniometer.deltas import Delta, Dense, Outline, Provenance, Stored
 from goniometer.errors import GoniometerError
-from goniometer.model import perturbed
+from goniometer.model import is_low_rank, perturbed, require_fit
 from tests.tiny_model import tiny_network
 
 NORM = "model.layers.1.input_layernorm"
@@ -41,13 +41,14 @@ def logits(network):
     return network(input_ids=torch.tensor([[3, 4, 5, 6], [7, 8, 9, 2]])).logits.detach()
 
 
+@pytest.mark.parametrize("in_flight", [False, True])
 @pytest.mark.parametrize("factor", [1.0, -0.5])
-def test_an_update_of_every_weight_is_the_merged_model_and_leaves_the_bits(factor):
+def test_an_update_of_every_weight_is_the_merged_model_and_leaves_the_bits(factor, in_flight):
     network = tiny_network()
     delta = whole_update(network)
     assert {NORM, EMBEDDING} < delta.keys()
     before = {n: (w.data_ptr(), w.detach().clone()) for n, w in network.named_parameters()}
-    with perturbed(network, [delta], torch.full((1, 1), factor)):
+    with perturbed(network, [delta], torch.full((1, 1), factor), in_flight=in_flight):
         moved = logits(network)
         # The head is tied: it moved with the embedding, and once.
         assert network.lm_head.weight is network.model.embed_tokens.weight
@@ -113,3 +114,57 @@ def test_what_is_not_linear_runs_at_one_point():
 
     with pytest.raises(GoniometerError, match=message):
         enter()
+
+
+def test_in_flight_one_weight_is_moved_at_a_time_besides_the_head_s():
+    network = tiny_network()
+    own = {name: weight.data_ptr() for name, weight in network.named_parameters()}
+    seen = []
+
+    def look(module, inputs):
+        moved = {n for n, w in network.named_parameters() if w.data_ptr() != own[n]}
+        seen.append(moved - {f"{EMBEDDING}.weight"})  # tied to the head
+
+    with perturbed(network, [whole_update(network)], torch.ones(1, 1), in_flight=True):
+        # Hooks run in the order of registration: this one sees the module's own weight moved.
+        for module in network.modules():
+            if not [*module.children()]:
+                module.register_forward_pre_hook(look)
+        logits(network)
+    assert max(map(len, seen)) == 1
+    assert {name for names in seen for name in names} == own.keys() - {f"{EMBEDDING}.weight"}
+
+
+def test_in_flight_a_weight_comes_back_where_its_module_fails():
+    network = tiny_network()
+    plain = logits(network)
+    q_proj = "model.layers.1.self_attn.q_proj"
+    delta = {q_proj: whole_update(network)[q_proj]}
+
+    def fail(module, inputs, output):
+        raise KeyError
+
+    with perturbed(network, [delta], torch.ones(1, 1), in_flight=True):
+        handle = network.get_submodule(q_proj).register_forward_hook(fail)
+        with pytest.raises(KeyError):
+            logits(network)
+        handle.remove()
+    assert torch.equal(logits(network), plain)
+
+
+def test_a_fit_is_asked_for_without_reading_a_value():
+    network = tiny_network()
+
+    def unread(name):
+        raise AssertionError(name)
+
+    def delta(outlines):
+        return Delta(Stored(outlines, unread), Provenance("a run", "made here"))
+
+    fitting = {NORM: Outline((16, 1), 1, low_rank=False), EMBEDDING: Outline((80, 16), 4)}
+    require_fit(network, "run", delta(fitting))
+    assert not is_low_rank(network, delta(fitting))
+    assert is_low_rank(network, delta({"lm_head": Outline((80, 16), 4)}))
+    unlike = delta(fitting | {"lm_head": Outline((81, 16), 4)})
+    with pytest.raises(GoniometerError, match=r"^run: lm_head: .*\(81, 16\), expected \(80, 16\)"):
+        require_fit(network, "run", unlike)

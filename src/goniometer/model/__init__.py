@@ -5,7 +5,7 @@ The only room that imports transformers.
 
 from goniometer.model.generate import Generation, generate
 from goniometer.model.language_model import LanguageModel, load
-from goniometer.model.perturb import perturbed
+from goniometer.model.perturb import is_low_rank, perturbed, require_fit
 from goniometer.model.reference import EMBEDDED, find
 from goniometer.model.score import completion_logprobs, token_logprobs
 from goniometer.model.skeleton import is_here, network_of, skeleton
@@ -18,9 +18,11 @@ __all__ = [
     "find",
     "generate",
     "is_here",
+    "is_low_rank",
     "load",
     "network_of",
     "perturbed",
+    "require_fit",
     "skeleton",
     "token_logprobs",
 ]

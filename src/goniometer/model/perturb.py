@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import final
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from goniometer.deltas import AbstractMatrix, LowRank
+from goniometer.deltas import AbstractMatrix, Delta, LowRank
 from goniometer.errors import GoniometerError
-
-Addition = tuple[int, AbstractMatrix]  # which delta, and its update
+from goniometer.model.additions import Added, Addition, InFlight, moved
 
 
 @contextmanager
@@ -18,6 +17,8 @@ def perturbed(
     network: nn.Module,
     deltas: Sequence[Mapping[str, AbstractMatrix]],
     coefficients: Float[Tensor, "row delta"],
+    *,
+    in_flight: bool = False,
 ) -> Iterator[None]:
     """Run the network as if sum_d coefficients[row, d] * delta_d were added to its weights.
 
@@ -32,6 +33,8 @@ def perturbed(
             name can also be that of a parameter, e.g. `model.layers.0.self_attn.q_proj.bias`.
         deltas: updates by module; a module that one does not name is a zero in it.
         coefficients: one row for each row of the batches that are run, or one row for all.
+        in_flight: form a moved weight anew each time its module runs and drop it after, so that
+            one of them lives at a time, besides that of the head. Slow where a module runs often.
 
     Raises:
         GoniometerError: a delta names what is absent, has no such weight or is of another shape;
@@ -43,19 +46,20 @@ def perturbed(
         for name, matrix in delta.items():
             terms.setdefault(name, []).append((index, matrix))
     modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
+    owners = _owners(network) if in_flight else {}
     one_point = coefficients.shape[0] == 1
     changed: set[int] = set()
     with ExitStack() as stack:
         for name, additions in terms.items():
             module = modules.get(name)
+            weight = _weight(name, module, parameters)
+            for _, matrix in additions:
+                _require_shape(name, weight, matrix.shape)
             low_rank = all(isinstance(matrix, LowRank) for _, matrix in additions)
             if isinstance(module, nn.Linear) and (low_rank or not one_point):
-                _require_shape(name, module.weight, additions)
-                hook = _Addition(module.weight, additions, coefficients)
+                hook = Added(weight, additions, coefficients)
                 stack.callback(module.register_forward_hook(hook).remove)
                 continue
-            weight = _weight(name, module, parameters)
-            _require_shape(name, weight, additions)
             if not one_point:
                 raise GoniometerError(
                     "an update of what is not linear runs at one point at a time",
@@ -63,20 +67,49 @@ def perturbed(
                     found=f"{coefficients.shape[0]} rows of coefficients",
                     expected="1",
                 )
-            if id(weight) not in changed:
-                changed.add(id(weight))
-                stack.callback(setattr, weight, "data", weight.data)
-                weight.data = _moved(weight, additions, coefficients)
+            if id(weight) in changed:
+                continue
+            changed.add(id(weight))
+            stack.callback(setattr, weight, "data", weight.data)
+            if id(weight) in owners:
+                hooks = InFlight(weight, additions, coefficients)
+                stack.enter_context(hooks.hooked(owners[id(weight)]))
+            else:
+                weight.data = moved(weight, additions, coefficients)
         yield
 
 
+def require_fit(network: nn.Module, run: str, delta: Delta) -> None:
+    """Require that the network has each module of an update, in its shape; no value is read.
+
+    Raises:
+        GoniometerError: naming the run and the first module that does not fit.
+    """
+    modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
+    for name in delta:
+        weight = _weight(name, modules.get(name), parameters, run)
+        _require_shape(name, weight, delta.outline(name).shape, run)
+
+
+def is_low_rank(network: nn.Module, delta: Delta) -> bool:
+    """Whether rows of one batch can run at different multiples of an update, and cheaply."""
+    modules = dict(network.named_modules())
+    return all(
+        delta.outline(name).low_rank and isinstance(modules.get(name), nn.Linear) for name in delta
+    )
+
+
 def _weight(
-    name: str, module: nn.Module | None, parameters: Mapping[str, nn.Parameter]
+    name: str,
+    module: nn.Module | None,
+    parameters: Mapping[str, nn.Parameter],
+    run: str | None = None,
 ) -> nn.Parameter:
     found = parameters.get(name) if module is None else getattr(module, "weight", None)
     if not isinstance(found, nn.Parameter):
         raise GoniometerError(
             "the delta does not fit the network",
+            file=run,
             key=name,
             found="no such module" if module is None else type(module).__name__,
             expected="a module with a weight",
@@ -84,60 +117,37 @@ def _weight(
     return found
 
 
-def _require_shape(name: str, weight: Tensor, additions: Sequence[Addition]) -> None:
+def _require_shape(
+    name: str, weight: Tensor, shape: tuple[int, int], run: str | None = None
+) -> None:
     # A vector's update is a matrix of one column.
-    shape = tuple(weight.shape) if weight.ndim > 1 else (weight.shape[0], 1)
-    for _, matrix in additions:
-        if matrix.shape != shape:
-            raise GoniometerError(
-                "the delta does not fit the network",
-                key=name,
-                found=f"shape {matrix.shape}",
-                expected=f"{shape}",
-            )
+    expected = tuple(weight.shape) if weight.ndim > 1 else (weight.shape[0], 1)
+    if shape != expected:
+        raise GoniometerError(
+            "the delta does not fit the network",
+            file=run,
+            key=name,
+            found=f"shape {shape}",
+            expected=f"{expected}",
+        )
 
 
-def _moved(
-    weight: nn.Parameter, additions: Sequence[Addition], coefficients: Float[Tensor, "1 delta"]
-) -> Tensor:
-    """Add in float64, and round once."""
-    total = weight.data.double()
-    for index, matrix in additions:
-        total = total + float(coefficients[0, index]) * matrix.dense().to(total).view_as(total)
-    return total.to(weight)
+def _owners(network: nn.Module) -> dict[int, nn.Module]:
+    """Find the one module that has each parameter, by the parameter's id.
 
-
-@final
-class _Addition:
-    """Forward hook of one linear module: output + sum_d c[row, d] * scale_d * (x A_d') B_d'."""
-
-    def __init__(
-        self,
-        weight: Tensor,
-        additions: Sequence[Addition],
-        coefficients: Float[Tensor, "row delta"],
-    ) -> None:
-        self.coefficients = coefficients.to(weight)
-        self.terms = [(index, _factors(matrix, weight)) for index, matrix in additions]
-
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        x = inputs[0]
-        rows = self.coefficients.shape[0]
-        if rows not in (1, x.shape[0]):
-            raise GoniometerError(
-                "coefficients do not fit the batch", found=f"{rows} rows", expected=x.shape[0]
-            )
-        for index, factors in self.terms:
-            y = x
-            for factor in factors:
-                y = nn.functional.linear(y, factor)
-            weight = self.coefficients[:, index].reshape(-1, *[1] * (x.ndim - 1))
-            output = output + weight * y
-        return output
-
-
-def _factors(matrix: AbstractMatrix, like: Tensor) -> tuple[Tensor, ...]:
-    """Cast what x is multiplied with, one after the other, to the network's dtype and device."""
-    if isinstance(matrix, LowRank):
-        return matrix.A.to(like), (matrix.scale * matrix.B.double()).to(like)
-    return (matrix.dense().to(like),)
+    Left out are parameters that two modules share and those of the head, which is used outside of
+    its own forward pass where log-probs are wanted at some positions only.
+    """
+    causal: Any = next(
+        (m for m in network.modules() if hasattr(type(m), "get_output_embeddings")), None
+    )
+    head = None if causal is None else causal.get_output_embeddings()
+    found: dict[int, list[nn.Module]] = {}
+    for module in network.modules():
+        for parameter in module.parameters(recurse=False):
+            found.setdefault(id(parameter), []).append(module)
+    return {
+        key: modules[0]
+        for key, modules in found.items()
+        if len(modules) == 1 and modules[0] is not head
+    }
