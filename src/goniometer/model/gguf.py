@@ -3,13 +3,13 @@
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from goniometer.cache import cache_folder
 from goniometer.deltas.hub import Located
 from goniometer.errors import GoniometerError
 from goniometer.model.language_model import LOCAL, LanguageModel, no_progress_bars, refused
@@ -31,7 +31,10 @@ def converted(package: str) -> Located:
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     name = f"{package}-{digest[:16]}-transformers-{transformers.__version__}"
-    folder = _cache() / "models" / name
+    cache = cache_folder()
+    if cache is None:
+        raise GoniometerError("no cache folder: this user has no home", fix="set XDG_CACHE_HOME")
+    folder = cache / "models" / name
     if not (folder / MANIFEST).is_file():
         _require_reader(file)
         write_folder(folder, lambda aside: _convert(file, aside), {"gguf": digest})
@@ -84,9 +87,3 @@ def _convert(file: Path, folder: Path) -> None:
         network.config.__dict__.pop("quantization_config", None)
         network.hf_quantizer = None
         LanguageModel(network, tokenizer, file.name).save(folder)
-
-
-def _cache() -> Path:
-    """Return the user's cache folder of goniometer (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "goniometer"  # noqa: PTH117

@@ -1,9 +1,10 @@
 """Texts that are slow to make and always the same, kept in the user's cache."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from goniometer.cache import cache_folder
 
 
 def kept(name: str, make: Callable[[], str]) -> str:
@@ -15,7 +16,7 @@ def kept(name: str, make: Callable[[], str]) -> str:
         name: of the file; it must change with all that the text depends on.
         make: called where there is no such file.
     """
-    place = _folder()
+    place = cache_folder()
     try:
         if place is not None and (place / name).is_file():
             return (place / name).read_text(encoding="utf-8")
@@ -25,14 +26,6 @@ def kept(name: str, make: Callable[[], str]) -> str:
     if place is not None:
         _keep(text, place / name)
     return text
-
-
-def _folder() -> Path | None:
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # no home
-        return None
-    return home / "goniometer"
 
 
 def _keep(text: str, place: Path) -> None:
