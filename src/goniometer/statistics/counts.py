@@ -1,6 +1,6 @@
 """Two runs on the same problems as a 2x2 table, and McNemar's test of their difference."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -32,44 +32,10 @@ class Counts:
         """Accuracy of a minus accuracy of b."""
         return (self.only_a - self.only_b) / self.n
 
-    @classmethod
-    def of_grades(
-        cls, name_a: str, grades_a: Mapping[str, str], name_b: str, grades_b: Mapping[str, str]
-    ) -> tuple["Counts", int]:
-        """Join two runs' grades on the problem id.
-
-        Args:
-            name_a: what to call the first run in an error.
-            grades_a: problem id -> `correct`, `wrong:REASON` or `ungraded:REASON`.
-            name_b: what to call the second run in an error.
-            grades_b: the same problems, graded for the second run.
-
-        Returns:
-            The counts, and how many problems were dropped as one of the two has them ungraded.
-
-        Raises:
-            GoniometerError: the runs have different problems, a text is no grade, or nothing
-                is left to compare.
-        """
-        if grades_a.keys() != grades_b.keys():
-            alone = len(grades_a.keys() ^ grades_b.keys())
-            raise GoniometerError(
-                f"{name_a} and {name_b} were not asked the same problems",
-                found=f"{alone} problems that only one of them has",
-                fix="evaluate both on the same problems",
-            )
-        table = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
-        dropped = 0
-        for problem, text in grades_a.items():
-            a = is_correct(text, name_a, problem)
-            b = is_correct(grades_b[problem], name_b, problem)
-            if a is None or b is None:
-                dropped += 1
-            else:
-                table[a, b] += 1
-        if dropped == len(grades_a):
-            raise GoniometerError(f"{name_a} and {name_b} have no problem that both have graded")
-        return cls(*table.values()), dropped
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the difference's variance: problems are many."""
+        return math.inf
 
 
 def is_correct(text: str, run: str, problem: str) -> bool | None:
