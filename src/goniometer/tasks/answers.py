@@ -1,35 +1,137 @@
-"""Read the final answer out of a written-out solution, in GSM8K's `#### n` convention."""
+r"""Read the final answer out of a written-out solution, and grade it against a gold number.
+
+`grade_number(text, gold, extractor=..., truncated=...)` grades any text. The extractors:
+
+- `strict`: the number right after the last `####`, as GSM8K (arXiv 2110.14168) marks answers.
+- `flexible`: the last number of the text.
+- `boxed`: the content of the last `\boxed{...}`, else the number of the last "answer is N".
+- `json`: the value of the last `"answer"` of a JSON text, also of one that is not well formed.
+
+`strict` and `flexible` are the two filters of lm-evaluation-harness's GSM8K task, whose regular
+expressions are `#### (\-?[0-9\.\,]+)` and `(-?[$0-9.,]{2,})|(-?[0-9]+)`. We leave them where they
+misread: the last `####` counts, not the first; `$` and LaTeX may stand after it; `1/2` is one
+number; in `10-3` the minus is no sign; `18...` is 18.
+"""
 
 import re
-from decimal import Decimal
+from collections.abc import Callable, Mapping
+from typing import Literal
 
-from goniometer.tasks.base import Correct, Grade, Problem, Wrong
+from goniometer.tasks.base import Correct, Grade, Problem, Ungraded, Wrong
+from goniometer.tasks.numbers import number, number_at_start, numbers_in, plain
 
 MARKER = "####"
-# -1,200.50 with or without a dollar sign, on either side of the minus.
-_NUMBER = re.compile(r"\$?(?P<sign>-?)\s*\$?(?P<number>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)")
+Extractor = Literal["strict", "flexible", "boxed", "json"]
+
+# What may stand between a marker and its number: emphasis, math, a box.
+_WRAPPING = re.compile(r"(?:\*\*|\\\(|\\\[|\$(?=\\)|\\boxed\s*\{|\\text\s*\{|\s)+")
+_PHRASE = re.compile(r"answer\s*(?:is|:|=)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
+_ANSWER_KEY = re.compile(r"\\?[\"']answer\\?[\"']\s*:\s*\\?", re.IGNORECASE)
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
 
 def final_answer(text: str) -> str | None:
     """Return the number after the last `####` in canonical form, or None where there is none.
 
-    GSM8K (arXiv 2110.14168) marks answers so. A dollar sign, thousands separators, leading zeros
-    and an empty fraction are dropped: `$1,200.0` is `1200`, and `12.5` is not `12`.
+    A dollar sign, thousands separators, leading zeros and an empty fraction are dropped:
+    `$1,200.0` is `1200`, and `12.5` is not `12`.
     """
     _, marker, tail = text.rpartition(MARKER)
-    match = _NUMBER.match(tail.strip()) if marker else None
-    if match is None:
+    return number_at_start(_unwrapped(tail)) if marker else None
+
+
+def last_number(text: str) -> str | None:
+    """Return the last number of the text in canonical form, or None where there is none."""
+    found = None
+    for found in numbers_in(text):  # noqa: B007 (the last one is kept)
+        pass
+    return found
+
+
+def boxed(text: str) -> str | None:
+    r"""Return the content of the last `\boxed{...}` as written; None where none is closed."""
+    start = text.rfind(r"\boxed")
+    opening = text.find("{", start)
+    if start < 0 or opening < 0 or text[start + len(r"\boxed") : opening].strip():
         return None
-    number = Decimal(match["sign"] + match["number"].replace(",", ""))
-    whole = number.to_integral_value()
-    return str(int(whole)) if number == whole else str(number.normalize())
+    depth = 0
+    for place in range(opening, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[opening + 1 : place].strip()
+    return None
 
 
-def graded_by_answer(problem: Problem, completion: str, *, truncated: bool) -> Grade:
-    """Compare the number after the last `####`; a completion without an end is truncated."""
+def boxed_number(text: str) -> str | None:
+    r"""Return the number in the last `\boxed{...}`, else that of the last "answer is N".
+
+    A box that holds no number is no answer, whatever the text says elsewhere.
+    """
+    content = boxed(text)
+    if content is not None:
+        return number_at_start(_unwrapped(content))
+    phrases = list(_PHRASE.finditer(text))
+    return number_at_start(_unwrapped(text[phrases[-1].end() :])) if phrases else None
+
+
+def json_number(text: str) -> str | None:
+    """Return the number that the last `"answer"` key holds, of JSON that may not be well formed.
+
+    A text value is read as one number, with what unit ever behind it; where it holds an equation,
+    its last number counts.
+    """
+    keys = list(_ANSWER_KEY.finditer(text))
+    if not keys:
+        return None
+    tail = text[keys[-1].end() :]
+    quoted = _JSON_TEXT.match(tail)
+    if quoted is None:
+        return number_at_start(_unwrapped(tail))
+    content = quoted[1]
+    return last_number(content) if "=" in content else next(numbers_in(content), None)
+
+
+EXTRACTORS: Mapping[Extractor, Callable[[str], str | None]] = {
+    "strict": final_answer,
+    "flexible": last_number,
+    "boxed": boxed_number,
+    "json": json_number,
+}
+
+
+def grade_number(
+    text: str, gold: str | float, *, extractor: Extractor = "strict", truncated: bool = False
+) -> Grade:
+    """Grade a text against a gold number.
+
+    A gold answer that is no number gives Ungraded, whatever the text says: it can neither be right
+    nor wrong about it. (In a file of problems such a key is refused before any work.)
+
+    Args:
+        text: the completion.
+        gold: the number, in any spelling, or with GSM8K's solution before `####`.
+        extractor: which answer of the text counts.
+        truncated: the text never reached its end; that is wrong.
+    """
+    written = str(gold)
+    key = final_answer(written) if MARKER in written else number(written)
+    if key is None:
+        return Ungraded(f"the answer key is no number: {written[:40]!r}")
     if truncated:
         return Wrong("truncated")
-    answer = final_answer(completion)
+    answer = EXTRACTORS[extractor](text)
     if answer is None:
         return Wrong("no_answer")
-    return Correct() if answer == problem.answer else Wrong("answer")
+    return Correct() if answer == key else Wrong("answer")
+
+
+def graded_by_answer(
+    problem: Problem, completion: str, *, truncated: bool, extractor: Extractor = "strict"
+) -> Grade:
+    """Grade as `grade_number` does, against the problem's answer."""
+    return grade_number(completion, problem.answer, extractor=extractor, truncated=truncated)
+
+
+def _unwrapped(text: str) -> str:
+    match = _WRAPPING.match(text)
+    return plain(text[match.end() :] if match else text)
