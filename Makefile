@@ -25,6 +25,7 @@ layers: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	sh scripts/setup_chromium.sh
+	sh scripts/setup_bubblewrap.sh
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 # Each alone: beside another busy process no timing means anything.

@@ -3,9 +3,11 @@
 import abc
 import hashlib
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, cast, final, get_args
 
 Split = Literal["pretrain", "train", "validation", "test"]
+# The last three are of code: a test does not hold, it raises or ends, it takes too long.
+WrongReason = Literal["answer", "no_answer", "truncated", "tests", "error", "timeout"]
 
 
 @final
@@ -17,9 +19,9 @@ class Correct:
 @final
 @dataclass(frozen=True)
 class Wrong:
-    """The final answer is wrong, absent or cut off; the reason says which."""
+    """The final answer is wrong, absent or cut off, or its tests fail; the reason says which."""
 
-    reason: Literal["answer", "no_answer", "truncated"]
+    reason: WrongReason
 
 
 @final
@@ -49,8 +51,8 @@ def grade_from_text(text: str) -> Grade:
     kind, _, reason = text.partition(":")
     if kind == "correct" and not reason:
         return Correct()
-    if kind == "wrong" and reason in ("answer", "no_answer", "truncated"):
-        return Wrong(reason)  # type: ignore[arg-type]
+    if kind == "wrong" and reason in get_args(WrongReason):
+        return Wrong(cast(WrongReason, reason))
     if kind == "ungraded":
         return Ungraded(reason)
     raise ValueError(f"not a grade: {text!r}")
