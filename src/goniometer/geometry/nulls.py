@@ -153,7 +153,7 @@ def _row_space(
     return (trace / min(p, q)).clamp(0, 1)
 
 
-def _gaussian_r(rng: np.random.Generator, m: int, r: int, draws: int) -> Float[Tensor, "draw s r"]:
+def gaussian_r(rng: np.random.Generator, m: int, r: int, draws: int) -> Float[Tensor, "draw s r"]:
     """R of the QR of an m x r standard Gaussian: chi on the diagonal, normal above (Bartlett)."""
     rows = min(m, r)
     R = np.triu(rng.standard_normal((draws, rows, r)), 1)
@@ -171,7 +171,7 @@ def _frame_overlap(
         # All of R^m against all of it: a random rotation (Mezzadri, Notices AMS 54, 2007).
         rotation, R = torch.linalg.qr(top)
         return rotation * R.diagonal(dim1=1, dim2=2).sign()[:, None]
-    below = _gaussian_r(rng, m - ra, rb, draws)
+    below = gaussian_r(rng, m - ra, rb, draws)
     R = torch.linalg.cholesky(top.mT @ top + below.mT @ below, upper=True)
     overlap: Tensor = torch.linalg.solve_triangular(R, top, upper=True, left=False)
     return overlap

@@ -3,6 +3,7 @@
 The only room that imports transformers.
 """
 
+from goniometer.model.activations import blocks, hidden_states, module_inputs, same_inputs
 from goniometer.model.generate import Generation, generate
 from goniometer.model.language_model import LanguageModel, load
 from goniometer.model.perturb import is_low_rank, perturbed, require_fit
@@ -14,15 +15,19 @@ __all__ = [
     "EMBEDDED",
     "Generation",
     "LanguageModel",
+    "blocks",
     "completion_logprobs",
     "find",
     "generate",
+    "hidden_states",
     "is_here",
     "is_low_rank",
     "load",
+    "module_inputs",
     "network_of",
     "perturbed",
     "require_fit",
+    "same_inputs",
     "skeleton",
     "token_logprobs",
 ]
