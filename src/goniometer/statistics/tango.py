@@ -82,9 +82,9 @@ def equivalence_p(table: Table, margin: float) -> float:
     """
     if not 0 < margin < 1:
         raise GoniometerError("not a margin", found=margin, expected="between 0 and 1")
-    return max(
-        _below(-score(table, -margin), table.freedom), _below(score(table, margin), table.freedom)
-    )
+    too_low = _below(-score(table, -margin), table.freedom)
+    too_high = _below(score(table, margin), table.freedom)
+    return max(too_low, too_high)
 
 
 def smallest_margin(table: Table, level: float = 0.05) -> float:
