@@ -37,7 +37,7 @@ def arithmetic_of(problem):
 
 def test_every_file_of_tasks_is_in_the_table():
     files = {path.stem for path in Path(tasks.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "base", "answers", "numbers"} == set(TASKS)
+    assert files - {"__init__", "base", "answers", "files", "numbers"} == set(TASKS)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,14 @@ def made(tmp_path_factory):
     return every_task(tmp_path_factory.mktemp("tasks"))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(name, made):
-    task = made[name]
+@pytest.fixture(params=TASKS)
+def task(request, made):
+    if request.param not in made:
+        pytest.skip("no bubblewrap here")
+    return made[request.param]
+
+
+def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(task):
     for split in SPLITS:
         problems = task.problems(split, 60, seed=3)
         assert task.problems(split, 25, seed=3) == problems[:25]
@@ -55,12 +60,10 @@ def test_a_longer_list_extends_a_shorter_and_nothing_stands_twice(name, made):
         assert task.problems(split, 60, seed=4) != problems
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_reference_solutions_are_graded_correct_and_no_split_shares_a_problem(name, made):
-    task = made[name]
+def test_reference_solutions_are_graded_correct_and_no_split_shares_a_problem(task):
     ids = [{p.id for p in task.problems(split, 200, seed=0)} for split in SPLITS]
     assert len(set.union(*ids)) == 800
-    for problem in task.problems("test", 50, seed=0):
+    for problem in task.problems("test", 10 if task.name == "code" else 50, seed=0):
         assert task.grade(problem, problem.solution, truncated=False) == Correct()
 
 

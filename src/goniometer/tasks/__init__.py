@@ -22,9 +22,10 @@ from goniometer.tasks.base import (
     grade_or_ungraded,
     grade_to_text,
 )
+from goniometer.tasks.code import Code
 from goniometer.tasks.gsm8k import GSM8K
 
-TASKS: dict[str, type[AbstractTask]] = {"arithmetic": Arithmetic, "gsm8k": GSM8K}
+TASKS: dict[str, type[AbstractTask]] = {"arithmetic": Arithmetic, "gsm8k": GSM8K, "code": Code}
 
 __all__ = [
     "TASKS",
