@@ -55,6 +55,17 @@ def code(folder: Path, rows: int, sandbox: Sandbox) -> AbstractTask:
 def every_task(folder: Path) -> dict[str, AbstractTask]:
     """One of each name in the table, but for code where this machine has no sandbox."""
     made = {"gsm8k": gsm8k(folder, rows=3000)}
+    write_rows(
+        folder / "all.jsonl",
+        ({"question": f"What is {n} of ten?", "answer": f"{n % 1000:03d}"} for n in range(3000)),
+    )
+    write_rows(
+        folder / "tests.jsonl",
+        ({"question": f"What is {n} of two?", "answer": f"{n % 1000:03d}"} for n in range(300)),
+    )
+    for name in ("aime", "math", "file"):
+        files = {"file": str(folder / "all.jsonl"), "test_file": str(folder / "tests.jsonl")}
+        made[name] = tasks.build(name, files, "study")
     if missing("bubblewrap") is None:
         made["code"] = code(folder, rows=3000, sandbox="bubblewrap")
     names = [name for name in tasks.TASKS if name != "code" or name in made]

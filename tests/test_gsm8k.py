@@ -127,7 +127,7 @@ def test_options_that_a_task_does_not_have_are_named(tmp_path):
         GoniometerError, match=r"study: task.fiel: unknown option.*'file'"
     ) as caught:
         tasks.build("gsm8k", {"fiel": "a", "test_file": "b"}, "study")
-    assert "study: task.file: Field required" in str(caught.value)
+    assert "study: task: b: no such file of problems" in str(caught.value)
     with pytest.raises(GoniometerError, match=r"task.name: unknown task 'gsm'.*'gsm8k'"):
         tasks.build("gsm", {}, "study")
     with pytest.raises(GoniometerError, match=r"task: absent: no such file of"):

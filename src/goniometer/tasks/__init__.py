@@ -2,13 +2,15 @@
 
 To add a task: write `tasks/yours.py` with a final frozen dataclass that subclasses `AbstractTask`
 (problems in disjoint splits, one grader that is both reward and score; its fields are the options
-that a study's task section may hold) and add its line to TASKS below.
+that a study's task section may hold; one whose problems stand in files or data sets subclasses
+`AbstractRowsTask`) and add its line to TASKS below.
 """
 
 from collections.abc import Mapping
 
 from goniometer.errors import GoniometerError
 from goniometer.options import from_options, nearest
+from goniometer.tasks.aime import AIME
 from goniometer.tasks.arithmetic import Arithmetic
 from goniometer.tasks.base import (
     AbstractTask,
@@ -23,9 +25,18 @@ from goniometer.tasks.base import (
     grade_to_text,
 )
 from goniometer.tasks.code import Code
+from goniometer.tasks.file import File
 from goniometer.tasks.gsm8k import GSM8K
+from goniometer.tasks.math import MATH
 
-TASKS: dict[str, type[AbstractTask]] = {"arithmetic": Arithmetic, "gsm8k": GSM8K, "code": Code}
+TASKS: dict[str, type[AbstractTask]] = {
+    "arithmetic": Arithmetic,
+    "gsm8k": GSM8K,
+    "aime": AIME,
+    "math": MATH,
+    "file": File,
+    "code": Code,
+}
 
 __all__ = [
     "TASKS",

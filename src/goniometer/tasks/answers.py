@@ -26,6 +26,12 @@ Extractor = Literal["strict", "flexible", "boxed", "json"]
 # What may stand between a marker and its number: emphasis, math, a box.
 _WRAPPING = re.compile(r"(?:\*\*|\\\(|\\\[|\$(?=\\)|\\boxed\s*\{|\\text\s*\{|\s)+")
 _PHRASE = re.compile(r"answer\s*(?:is|:|=)\s*(?:\*\*)?\s*:?\s*", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\n|[.,;](?=\s|$)")
+# What may stand behind the number of a box: degrees, per cent, words, units in LaTeX.
+_UNIT = re.compile(
+    r"(?:\^\{?\s*\\circ\s*\}?|\\[,;:! ]|\\(?:text|mathrm|textbf|mbox)\s*\{[^{}]*\}?|\\?%"
+    r"|(?<=[0-9])\s+[A-Za-z][A-Za-z /]*)+$"
+)
 _ANSWER_KEY = re.compile(r"\\?[\"']answer\\?[\"']\s*:\s*\\?", re.IGNORECASE)
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
 
@@ -65,13 +71,22 @@ def boxed(text: str) -> str | None:
 def boxed_number(text: str) -> str | None:
     r"""Return the number in the last `\boxed{...}`, else that of the last "answer is N".
 
-    A box that holds no number is no answer, whatever the text says elsewhere.
+    Of an equation the last side counts. What holds more than a number and its unit, such as
+    `2^{10}`, is no number; then there is no answer, whatever the text says elsewhere.
     """
     content = boxed(text)
-    if content is not None:
-        return number_at_start(_unwrapped(content))
-    phrases = list(_PHRASE.finditer(text))
-    return number_at_start(_unwrapped(text[phrases[-1].end() :])) if phrases else None
+    if content is None:
+        phrases = list(_PHRASE.finditer(text))
+        content = _SENTENCE_END.split(text[phrases[-1].end() :])[0] if phrases else ""
+    written = _unwrapped(content.rpartition("=")[2])
+    return number(_UNIT.sub("", written.rstrip(" }*)]$\\")))
+
+
+def with_box(solution: str, answer: str) -> str:
+    r"""Return a solution that ends in its answer: as it is where it holds a `\boxed{...}`."""
+    if boxed(solution) is not None:
+        return solution
+    return f"{solution}\n\\boxed{{{answer}}}" if solution else f"\\boxed{{{answer}}}"
 
 
 def json_number(text: str) -> str | None:
@@ -99,6 +114,11 @@ EXTRACTORS: Mapping[Extractor, Callable[[str], str | None]] = {
 }
 
 
+def key_of_number(gold: str) -> str | None:
+    """Return a gold number in canonical form, alone or after `####`; None where it is none."""
+    return final_answer(gold) if MARKER in gold else number(gold)
+
+
 def grade_number(
     text: str, gold: str | float, *, extractor: Extractor = "strict", truncated: bool = False
 ) -> Grade:
@@ -113,10 +133,9 @@ def grade_number(
         extractor: which answer of the text counts.
         truncated: the text never reached its end; that is wrong.
     """
-    written = str(gold)
-    key = final_answer(written) if MARKER in written else number(written)
+    key = key_of_number(str(gold))
     if key is None:
-        return Ungraded(f"the answer key is no number: {written[:40]!r}")
+        return Ungraded(f"the answer key is no number: {str(gold)[:40]!r}")
     if truncated:
         return Wrong("truncated")
     answer = EXTRACTORS[extractor](text)
@@ -130,6 +149,14 @@ def graded_by_answer(
 ) -> Grade:
     """Grade as `grade_number` does, against the problem's answer."""
     return grade_number(completion, problem.answer, extractor=extractor, truncated=truncated)
+
+
+def graded_otherwise(
+    problem: Problem, completion: str, *, truncated: bool, extractor: Extractor = "strict"
+) -> Grade:
+    """Grade by the extractor that was not chosen: `flexible`, or `strict` where that one was."""
+    other: Extractor = "strict" if extractor == "flexible" else "flexible"
+    return grade_number(completion, problem.answer, extractor=other, truncated=truncated)
 
 
 def _unwrapped(text: str) -> str:

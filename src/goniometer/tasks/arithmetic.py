@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
-from goniometer.tasks.answers import MARKER, graded_by_answer
+from goniometer.tasks.answers import MARKER, graded_by_answer, graded_otherwise
 from goniometer.tasks.base import AbstractTask, Grade, Problem, Split
 
 NAMES = [
@@ -154,3 +154,7 @@ class Arithmetic(AbstractTask):
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Compare the number after the last `####`; a completion without an end is truncated."""
         return graded_by_answer(problem, completion, truncated=truncated)
+
+    def grade_otherwise(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
+        """Grade by the last number of the completion."""
+        return graded_otherwise(problem, completion, truncated=truncated)

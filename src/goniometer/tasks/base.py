@@ -98,6 +98,12 @@ class AbstractTask(abc.ABC):
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Grade one completion; `truncated` says that it never reached its end token."""
 
+    def grade_otherwise(
+        self, problem: Problem, completion: str, *, truncated: bool
+    ) -> Grade | None:
+        """Grade by the task's other reading of the answer; None where it has one only."""
+        return None
+
 
 def grade_or_ungraded(
     task: AbstractTask, problem: Problem, completion: str, *, truncated: bool
