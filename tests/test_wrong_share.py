@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from goniometer.config import Rollouts
 from goniometer.model import load
 from goniometer.rollouts import RolloutSet
-from goniometer.rollouts.sample import sample_pool
 from goniometer.tasks import TASKS
 from tests.rollouts_factory import make_rollouts
-from tests.sampling import sample
+from tests.sampling import pooled, sample
 
 groups = st.lists(
     st.tuples(st.integers(1, 5), st.integers(1, 5)).map(lambda n: "+" * n[0] + "-" * n[1]),
@@ -75,7 +74,7 @@ def test_the_pool_is_all_graded_rows_of_the_prompts_that_are_kept():
     asked = (teacher, TASKS["arithmetic"](), "train")
     options = {"settings": settings, "prompts": 3, "seed": 5, "advance": lambda rows: None}
     kept, _ = sample(*asked, **options)
-    drawn, pool = sample_pool(*asked, **options)
+    drawn, pool = pooled(*asked, **options)
     assert {row.problem_id for row in pool.rows} == {row.problem_id for row in kept.rows}
     assert len(pool.rows) == 3 * 4
     assert len(kept.rows) == 3 * 2

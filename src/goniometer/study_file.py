@@ -44,7 +44,11 @@ def read_study(path: Path) -> Study:
 
 
 def _explain(error: ValidationError, path: Path) -> Iterator[GoniometerError]:
-    faults = error.errors()
+    # Pydantic names the branch of a union that it took, which is no key of the file.
+    faults = [
+        fault | {"loc": tuple(part for part in fault["loc"] if not str(part).startswith("<"))}
+        for fault in error.errors()
+    ]
     misspelt = [fault for fault in faults if fault["type"] == "extra_forbidden"]
     meant = set()
     for fault in misspelt:
@@ -74,5 +78,6 @@ def _known_keys(section: list[str]) -> list[str]:
     for name in section:
         annotation = Arm if name == "arms" else model.model_fields[name].annotation
         candidates = getattr(annotation, "__args__", (annotation,))
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        bare = [getattr(candidate, "__origin__", candidate) for candidate in candidates]
+        model = next(c for c in bare if isinstance(c, type) and issubclass(c, BaseModel))
     return list(model.model_fields)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -21,6 +22,10 @@ class Generation:
     truncated: bool
 
 
+def _made(number: int, make: Callable[[], list[Generation]]) -> list[Generation]:
+    return make()
+
+
 def generate(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -30,6 +35,7 @@ def generate(
     seed: int,
     batch_size: int,
     advance: Callable[[int], None],
+    through: Callable[[int, Callable[[], list[Generation]]], list[Generation]] = _made,
 ) -> list[Generation]:
     """Complete prompts by transformers' own generate, from the untruncated distribution.
 
@@ -45,6 +51,8 @@ def generate(
         seed: of all draws.
         batch_size: rows at a time.
         advance: called with the number of rows after each batch.
+        through: called with each batch's number and what makes it; it returns the batch, made now
+            or by an earlier process.
 
     Returns:
         One generation a prompt, in the order of the prompts.
@@ -59,22 +67,31 @@ def generate(
         eos_token_id=model.end_token,
         pad_token_id=model.pad_token,
     )
-    network: Any = model.network
     done: dict[int, Generation] = {}
     for number, rows in enumerate(by_length(prompts, batch_size)):
-        width = max(len(prompts[row]) for row in rows)
-        gaps = [width - len(prompts[row]) for row in rows]
-        padded = [[*[model.pad_token] * g, *prompts[r]] for g, r in zip(gaps, rows, strict=True)]
-        tokens = torch.tensor(padded, device=network.device)
-        mask = torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]
-        with _seeded(derive(seed, "batch", number), network.device):
-            output = network.generate(
-                input_ids=tokens, attention_mask=mask.long(), generation_config=settings
-            )
-        for row, completion in zip(rows, output[:, width:].tolist(), strict=True):
-            done[row] = _until(model.end_token, completion)
+        batch = [prompts[row] for row in rows]
+        drawn = derive(seed, "batch", number)
+        made = through(number, partial(_batch, model, batch, settings, drawn))
+        done.update(zip(rows, made, strict=True))
         advance(len(rows))
     return [done[row] for row in range(len(prompts))]
+
+
+def _batch(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], settings: GenerationConfig, seed: int
+) -> list[Generation]:
+    """Complete prompts at once, padded on the left."""
+    network: Any = model.network
+    width = max(map(len, prompts))
+    gaps = [width - len(prompt) for prompt in prompts]
+    padded = [[*[model.pad_token] * g, *p] for g, p in zip(gaps, prompts, strict=True)]
+    tokens = torch.tensor(padded, device=network.device)
+    mask = torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]
+    with _seeded(seed, network.device):
+        output = network.generate(
+            input_ids=tokens, attention_mask=mask.long(), generation_config=settings
+        )
+    return [_until(model.end_token, completion) for completion in output[:, width:].tolist()]
 
 
 @contextmanager

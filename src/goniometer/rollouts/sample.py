@@ -1,16 +1,16 @@
 """Sample rollouts from a teacher until enough prompts have both right and wrong completions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from goniometer.config import Rollouts
 from goniometer.errors import GoniometerError
-from goniometer.model import LanguageModel, completion_logprobs, generate
+from goniometer.model import LanguageModel
 from goniometer.results import RolloutReport
 from goniometer.rollouts.data import Rollout, RolloutSet
-from goniometer.seeds import derive
-from goniometer.tasks import AbstractTask, Problem, Split, Ungraded, grade_or_ungraded
+from goniometer.tasks import AbstractTask, Grade, Problem, Split, Ungraded, grade_or_ungraded
+from goniometer.teachers import Completion, Kept, Teacher
 
 BOUND = 6  # prompts sampled at most, as a multiple of the prompts wanted
 
@@ -21,13 +21,14 @@ def thin(pool: RolloutSet, split: Split, settings: Rollouts, seed: int) -> Rollo
 
 
 def sample_pool(
-    teacher: LanguageModel,
+    teacher: Teacher,
     task: AbstractTask,
     split: Split,
     *,
     settings: Rollouts,
     prompts: int,
     seed: int,
+    kept: Kept,
     advance: Callable[[int], None],
 ) -> tuple[RolloutSet, RolloutSet]:
     """Sample `settings.samples` completions of each problem, in rounds, until enough are mixed.
@@ -42,13 +43,16 @@ def sample_pool(
         settings: how to sample.
         prompts: mixed problems wanted.
         seed: of the problems and the completions.
+        kept: the teacher's answers to an earlier process, and place of the new ones.
         advance: called with the number of rows completed.
 
     Returns:
-        All that was drawn, without log-probs, and the pool.
+        All that was drawn, and the pool, which alone has log-probs for certain, where the teacher
+        knows them.
 
     Raises:
-        GoniometerError: too few problems are mixed, with the mixture found and what to change.
+        GoniometerError: the teacher does not answer; too few problems are mixed, with the mixture
+            found and what to change.
     """
     drawn, asked, found, limit = RolloutSet(()), 0, 0, BOUND * prompts
     while found < prompts:
@@ -57,19 +61,18 @@ def sample_pool(
         problems = task.problems(split, upto, seed)[asked:]
         if not problems:
             raise _too_few(drawn, prompts)
-        rows = _complete(teacher, task, problems, settings, derive(seed, split, asked), advance)
-        drawn = RolloutSet((*drawn.rows, *rows))
+        completions = teacher.complete(
+            problems, settings, seed=f"{seed}/{split}", first=asked, kept=kept, advance=advance
+        )
+        drawn = RolloutSet((*drawn.rows, *_graded(task, problems, settings, completions)))
         asked += len(problems)
         found = _count(drawn.mixed())
     pool = drawn.mixed().first_prompts(prompts)
-    logprobs = completion_logprobs(
-        teacher,
-        [row.prompt_tokens for row in pool.rows],
-        [row.completion_tokens for row in pool.rows],
-        batch_size=settings.batch_size,
-        advance=lambda rows: None,
-        temperature=settings.temperature,
-    )
+    found_again = [
+        Completion(row.prompt_tokens, row.completion_tokens, row.text, row.truncated, row.logprobs)
+        for row in pool.rows
+    ]
+    logprobs = teacher.logprobs(found_again, settings)
     scored = (replace(row, logprobs=lp) for row, lp in zip(pool.rows, logprobs, strict=True))
     return drawn, RolloutSet(tuple(scored))
 
@@ -117,38 +120,29 @@ def require_same_tokens(base: LanguageModel, teacher: LanguageModel) -> None:
         )
 
 
-def _complete(
-    teacher: LanguageModel,
+def _graded(
     task: AbstractTask,
-    problems: tuple[Problem, ...],
+    problems: Sequence[Problem],
     settings: Rollouts,
-    seed: int,
-    advance: Callable[[int], None],
+    completions: Sequence[Completion],
 ) -> list[Rollout]:
-    asked = [
-        (problem, tokens)
-        for problem in problems
-        for tokens in [teacher.encode_prompt(problem.question)] * settings.samples
-    ]
-    completions = generate(
-        teacher,
-        [tokens for _, tokens in asked],
-        max_new_tokens=settings.max_new_tokens,
-        temperature=settings.temperature,
-        seed=seed,
-        batch_size=settings.batch_size,
-        advance=advance,
-    )
+    """Grade the completions of problems, so many of each; what the teacher refused is ungraded."""
+    asked = [problem for problem in problems for _ in range(settings.samples)]
     rows = []
-    for (problem, tokens), completion in zip(asked, completions, strict=True):
-        text = teacher.decode(completion.tokens)
-        grade = grade_or_ungraded(task, problem, text, truncated=completion.truncated)
+    for problem, completion in zip(asked, completions, strict=True):
+        grade: Grade
+        if completion.refused is not None:
+            grade = Ungraded(completion.refused)
+        else:
+            grade = grade_or_ungraded(
+                task, problem, completion.text, truncated=completion.truncated
+            )
         row = Rollout(
             problem_id=problem.id,
-            prompt_tokens=tokens,
+            prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.tokens,
-            text=text,
-            logprobs=(),  # scored later, if the row is kept
+            text=completion.text,
+            logprobs=completion.logprobs,
             grade=grade,
             truncated=completion.truncated,
         )

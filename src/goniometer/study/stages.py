@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -21,6 +22,8 @@ from goniometer.store import Store
 from goniometer.study.cells import CellPlan
 from goniometer.study.plan import Plan
 from goniometer.tasks import Split
+from goniometer.teachers import Kept, Teacher, journal, open_teacher
+from goniometer.teachers.base import key_of
 
 BASE = "base"
 VERSIONED = (*COMPARED, "transformers", "peft", "accelerate")
@@ -41,21 +44,25 @@ class Run:
         """The study's settings."""
         return self.plan.study
 
-    def ensure(
-        self, stage: str, label: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
-    ) -> Path:
-        """Make a stage, or find it: on top of its inputs its key holds what all numbers hang on."""
-        common = {
+    @property
+    def common(self) -> dict[str, Any]:
+        """What all numbers hang on."""
+        return {
             "versions": versions(VERSIONED),
             "threads": self.study.training.threads,
             "device": next(self.base.network.parameters()).device.type,
         }
 
+    def ensure(
+        self, stage: str, label: str, inputs: Mapping[str, Any], make: Callable[[Path], None]
+    ) -> Path:
+        """Make a stage, or find it: on top of its inputs its key holds what all numbers hang on."""
+
         def tell(study: str) -> None:
             with self.bars.task(f"{stage} · {label}: taken from {study}", None):
                 pass
 
-        return self.store.ensure(stage, label, {**inputs, **common}, make, tell)
+        return self.store.ensure(stage, label, {**inputs, **self.common}, make, tell)
 
 
 @final
@@ -91,13 +98,15 @@ def get_rollouts(run: Run) -> Sampled:
         pool, train, held_out, told = divide(Path(settings.file), settings, study.seed, vocabulary)
         return Sampled(train, held_out, told, _by_share(run, pool))
 
-    named = study.models.teacher
-    teacher = run.base if named == BASE else load_model(study, named)
+    teacher = open_teacher(study.models, run.base, partial(load_model, study))
+    answers = _answers(run, teacher)
 
     def make(folder: Path) -> None:
-        require_same_tokens(run.base, teacher)
-        drawn, pool = _sample(run, teacher, "train", settings.prompts)
-        _, held_out = _sample(run, teacher, "validation", settings.held_out_prompts)
+        if teacher.language is not None:
+            require_same_tokens(run.base, teacher.language)
+        with journal(answers) as kept:
+            drawn, pool = _sample(run, teacher, kept, "train", settings.prompts)
+            _, held_out = _sample(run, teacher, kept, "validation", settings.held_out_prompts)
         seed = derive(study.seed, "rollouts")
         train = thin(pool, "train", settings, seed)
         sources.save(pool, folder / "pool.parquet")
@@ -113,12 +122,21 @@ def get_rollouts(run: Run) -> Sampled:
         "settings": settings.sampling,
     }
     folder = run.ensure("rollouts", study.task.name, inputs, make)
+    if teacher.redrawn:  # the rollouts hold what is worth keeping of them
+        answers.unlink(missing_ok=True)
     return Sampled(
         sources.read(folder / "train.parquet"),
         sources.read(folder / "held_out.parquet"),
         RolloutReport.model_validate_json((folder / "report.json").read_text()),
         _by_share(run, sources.read(folder / "pool.parquet")),
     )
+
+
+def _answers(run: Run, teacher: Teacher) -> Path:
+    """Where the answers of a teacher are kept while they come, and for good where they cost."""
+    hangs_on = run.common if teacher.redrawn else {}
+    key = key_of(teacher=teacher.fingerprint, **hangs_on)
+    return run.store.root / "rollouts" / f"answers-{key}.jsonl"
 
 
 def _by_share(run: Run, pool: RolloutSet) -> dict[float, RolloutSet]:
@@ -128,7 +146,7 @@ def _by_share(run: Run, pool: RolloutSet) -> dict[float, RolloutSet]:
 
 
 def _sample(
-    run: Run, teacher: LanguageModel, split: Split, prompts: int
+    run: Run, teacher: Teacher, kept: Kept, split: Split, prompts: int
 ) -> tuple[RolloutSet, RolloutSet]:
     settings = run.study.rollouts
     with run.bars.task(f"rollouts · {split}", prompts * settings.samples) as advance:
@@ -139,5 +157,6 @@ def _sample(
             settings=settings,
             prompts=prompts,
             seed=derive(run.study.seed, "rollouts"),
+            kept=kept,
             advance=advance,
         )

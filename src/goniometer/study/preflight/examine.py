@@ -7,7 +7,7 @@ from typing import final
 from torch import nn
 
 from goniometer import tasks
-from goniometer.config import Study, Task
+from goniometer.config import Server, Study, Task
 from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.model import LanguageModel, is_here, network_of, skeleton
 from goniometer.model.reference import find
@@ -27,11 +27,13 @@ from goniometer.study.preflight.models import (
     check_contexts,
     check_device,
     check_problems,
+    check_teacher,
     check_weights,
 )
 from goniometer.study.preflight.ranges import unusual
-from goniometer.study.preflight.rollouts import check_file
+from goniometer.study.preflight.rollouts import check_file, check_without_logprobs
 from goniometer.tasks import AbstractTask
+from goniometer.teachers import reference_of
 
 
 @final
@@ -156,14 +158,27 @@ def _header(found: Examined, reference: str, fetch: bool) -> LanguageModel | Non
 
 def _check_texts(found: Examined, base: LanguageModel, fetch: bool) -> None:
     study = found.study
-    if study.rollouts.file is None and study.models.teacher not in ("base", study.models.base):
-        teacher = _header(found, study.models.teacher, fetch)
-        with found.faults.collected():
-            if teacher is not None:
-                require_same_tokens(base, teacher)
+    if study.rollouts.file is None:
+        _check_teacher(found, base, fetch)
     if found.task is not None:
         with found.faults.collected():
             check_contexts(study, found.task, base)
+
+
+def _check_teacher(found: Examined, base: LanguageModel, fetch: bool) -> None:
+    models = found.study.models
+    with found.absent.collected():
+        check_teacher(models)
+    if found.made is not None and isinstance(models.teacher, Server):
+        with found.faults.collected():
+            check_without_logprobs(found.made, models.teacher)
+    reference = reference_of(models.teacher)
+    teacher = None
+    if reference not in (None, models.base):
+        teacher = _header(found, reference, fetch)
+    with found.faults.collected():
+        if teacher is not None:
+            require_same_tokens(base, teacher)
 
 
 def _check_file(found: Examined) -> None:

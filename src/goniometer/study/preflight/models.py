@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from goniometer.config import Study
+from goniometer.config import Models, Server, Study
 from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.tasks import AbstractTask, Split
+from goniometer.teachers import kind_of, require_server, require_vllm
 from goniometer.training.adapter import check_targets
 from goniometer.training.full import of_attention
 
@@ -36,6 +37,18 @@ def check_device(study: Study) -> None:
     """
     if study.models.device == "cuda" and not torch.cuda.is_available():
         raise AbsentError("torch sees no GPU here", key="models.device", fix="take auto or cpu")
+
+
+def check_teacher(models: Models) -> None:
+    """Require what the teacher takes besides a model: packages, a server's key. It is not asked.
+
+    Raises:
+        AbsentError: what is not here.
+    """
+    if isinstance(models.teacher, Server):
+        require_server(models.teacher)
+    elif kind_of(models.teacher) == "vllm":
+        require_vllm()
 
 
 def check_problems(study: Study, task: AbstractTask) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from goniometer.config import Server
 from goniometer.errors import Faults, GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.objectives import AbstractObjective
@@ -65,6 +66,25 @@ def check_rollouts(plan: Plan, rollouts: RolloutSet, where: str) -> None:
             with faults.collected():
                 rollouts.require_logprobs(f"{where}: {', '.join(names)}")
     faults.raise_any()
+
+
+def check_without_logprobs(plan: Plan, server: Server) -> None:
+    """Require that no arm needs the log-probs of a teacher that is a server: it gives texts.
+
+    Raises:
+        GoniometerError: the arms that do.
+    """
+    if plan.study.rollouts.behaviour == "base":
+        return
+    arms = {c.arm: None for c in plan.cells if "behaviour" in c.objective.needs}
+    if arms:
+        raise GoniometerError(
+            f"{', '.join(arms)}: takes the log-probs of the policy that sampled, and a server "
+            "gives texts alone",
+            file=server.url,
+            key="models.teacher",
+            fix="drop the arm, or let rollouts.behaviour: base take the base's",
+        )
 
 
 def nothing_to_learn(objective: AbstractObjective, rollouts: RolloutSet) -> str | None:
