@@ -20,7 +20,7 @@ looks for the tests' side among the user's processes can read or change it: a pa
 """
 
 from goniometer.sandbox.command import Sandbox, missing
-from goniometer.sandbox.judge import Outcome, Status, Tests, judge
+from goniometer.sandbox.judge import Outcome, Status, UnitTests, judge
 from goniometer.sandbox.limits import Limits
 
-__all__ = ["Limits", "Outcome", "Sandbox", "Status", "Tests", "judge", "missing"]
+__all__ = ["Limits", "Outcome", "Sandbox", "Status", "UnitTests", "judge", "missing"]

@@ -22,6 +22,7 @@ INSIDE = Path(__file__).parent / "inside"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
 SCRATCH = "/tmp"  # noqa: S108 (inside, a file system of its own)
 _NOBODY = "65534"
+_OWN_USERS = ("--unshare-user", "--disable-userns", "--uid", _NOBODY, "--gid", _NOBODY)
 _START = "import sys; sys.path.insert(0, {!r}); import inside.{}; del sys.path[0]; inside.{}.main()"
 
 
@@ -41,7 +42,7 @@ def command(side: str, sandbox: Sandbox, scratch_bytes: int, *arguments: str) ->
     scratch = ["--perms", "1777", "--size", str(scratch_bytes), "--tmpfs", SCRATCH]
     environment = [part for pair in ENVIRONMENT.items() for part in ("--setenv", *pair)]
     return [
-        "bwrap",
+        shutil.which("bwrap") or "bwrap",
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
         *mounts,
@@ -50,7 +51,7 @@ def command(side: str, sandbox: Sandbox, scratch_bytes: int, *arguments: str) ->
         *("--remount-ro", "/", "--chdir", SCRATCH, "--cap-drop", "ALL"),
         *environment,
         *library,
-        *(_as_nobody() if os.geteuid() == 0 else ("--unshare-user", "--disable-userns", "--")),
+        *(_as_nobody() if os.geteuid() == 0 else (*_OWN_USERS, "--")),
         *started,
     ]
 
@@ -115,6 +116,6 @@ def _as_nobody() -> tuple[str, ...]:
     return (
         *("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP", "--"),
         *("setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups"),
-        *("--bounding-set=-all", "bwrap", "--unshare-user", "--disable-userns"),
+        *("--bounding-set=-all", "bwrap", *_OWN_USERS),
         *("--dev-bind", "/", "/", "--chdir", SCRATCH, "--"),
     )

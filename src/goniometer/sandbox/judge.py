@@ -24,7 +24,7 @@ START_SECONDS = 60.0  # for both sandboxes to stand; a busy machine is not the p
 
 @final
 @dataclass(frozen=True)
-class Tests:
+class UnitTests:
     """Tests of a program.
 
     Attributes:
@@ -53,7 +53,9 @@ class Outcome:
     why: str = ""
 
 
-def judge(program: str, tests: Tests, limits: Limits, sandbox: Sandbox = "bubblewrap") -> Outcome:
+def judge(
+    program: str, tests: UnitTests, limits: Limits, sandbox: Sandbox = "bubblewrap"
+) -> Outcome:
     """Run the tests on the program; every process is gone when this returns.
 
     Thread-safe: several can run at once. `missing` says before whether the sandbox can be had.

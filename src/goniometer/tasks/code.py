@@ -1,4 +1,4 @@
-"""Python programs against unit tests, from files in the form of HumanEval or MBPP.
+"""Python programs against unit tests: HumanEval, MBPP, and what has their form.
 
 HumanEval (arXiv 2107.03374) has `prompt` (code up to the body), `entry_point`, `test` (a function
 `check`) and `canonical_solution`; MBPP (arXiv 2108.07732) has `text` or `prompt`, `test_list`,
@@ -7,37 +7,32 @@ and not HumanEval's.
 
 Of an answer, the last block fenced as Python that defines what the tests call is run; without a
 fence, the whole text; a HumanEval answer that goes on after its prompt counts up to its first line
-that is not indented. It has the standard library and nothing else. Programs run in a sandbox,
-`goniometer.sandbox`, which says what it holds off and what it does not.
+that is not indented. It has the standard library and nothing else, and so have the tests. Programs
+run in a sandbox, `goniometer.sandbox`, which says what it holds off and what it does not.
 """
 
 import ast
-import hashlib
 import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
-from goniometer.errors import GoniometerError
-from goniometer.sandbox import Limits, Outcome, Sandbox, Status, Tests, judge, missing
+from goniometer.sandbox import Limits, Outcome, Sandbox, Status, UnitTests, judge, missing
 from goniometer.tasks.base import (
-    AbstractTask,
     Correct,
     Grade,
     Problem,
-    Split,
     Ungraded,
     Wrong,
     WrongReason,
 )
-from goniometer.tasks.files import Parts, in_order, parted, rows
+from goniometer.tasks.rows import AbstractRowsTask
 
 _KEYS = {
     "question": ("question", "text", "prompt"),
@@ -51,13 +46,11 @@ _WRONG: dict[Status, WrongReason] = {"failed": "tests", "error": "error", "timeo
 
 
 @final
-@dataclass(frozen=True)
-class Code(AbstractTask):
-    """Programs to write; files are read, and the sandbox is tried, on creation.
+@dataclass(frozen=True, kw_only=True)
+class Code(AbstractRowsTask):
+    """Programs to write; see AbstractRowsTask. The sandbox is tried on creation.
 
     Attributes:
-        file: of the training problems, JSON lines or Parquet.
-        test_file: of the test problems.
         sandbox: `none` runs the code of a model with this user's rights, under resource limits
             alone; a pass can then be forged.
         cpu_seconds: a program's own time, for all tests of a problem.
@@ -66,23 +59,20 @@ class Code(AbstractTask):
         processes: at a time, threads included.
 
     Raises:
-        GoniometerError: on creation: no such file, a row that is no problem, or no sandbox.
+        GoniometerError: as AbstractRowsTask, or there is no sandbox.
     """
 
     name: ClassVar[str] = "code"
-    file: str
-    test_file: str
+    expected: ClassVar[str] = "the keys of HumanEval or MBPP, and tests that call what they test"
     sandbox: Sandbox = "bubblewrap"
     cpu_seconds: Annotated[int, Field(ge=1, le=600)] = Limits.cpu_seconds
     wall_seconds: Annotated[float, Field(gt=0, le=3600)] = Limits.wall_seconds
     memory: Annotated[int, Field(ge=64, le=65536)] = Limits.memory
     processes: Annotated[int, Field(ge=1, le=256)] = Limits.processes
-    parts: Parts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Read both files and try the sandbox."""
-        train, test = (tuple(_read(Path(file))) for file in (self.file, self.test_file))
-        object.__setattr__(self, "parts", parted(train, test))
+        """Read all rows and try the sandbox."""
+        AbstractRowsTask.__post_init__(self)
         if (fault := missing(self.sandbox)) is not None:
             raise fault
 
@@ -92,14 +82,17 @@ class Code(AbstractTask):
         return Limits(self.cpu_seconds, self.wall_seconds, self.memory, self.processes)
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of all problems, the sandbox, its limits and Python's version."""
-        content = (sorted(self.parts.items()), self.sandbox, asdict(self.limits), sys.version_info)
-        return f"{self.name} {hashlib.sha256(repr(content).encode()).hexdigest()}"
+    def options(self) -> str:
+        """The sandbox, its limits and the version of Python."""
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"{self.sandbox} {self.limits} Python {version}"
 
-    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
-        """Take problems in an order drawn by the seed; fewer where the split has not so many."""
-        return in_order(self.parts, split, count, seed)
+    def problem_of(self, row: dict[str, Any]) -> Problem | None:
+        """Make a problem; None where a text is missing or the tests call nothing of a solution."""
+        try:
+            return _problem(row)
+        except (ValueError, SyntaxError, RecursionError):  # all three of ast.parse too
+            return None
 
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Run the problem's tests on the program in the completion; Ungraded without a verdict.
@@ -150,7 +143,7 @@ def _defines(code: str, name: str) -> bool:
 
 def _judge(program: str, answer: str, limits: Limits, sandbox: Sandbox) -> Outcome:
     tests = json.loads(answer)["tests"]
-    return judge(program, Tests(**tests | {"names": tuple(tests["names"])}), limits, sandbox)
+    return judge(program, UnitTests(**tests | {"names": tuple(tests["names"])}), limits, sandbox)
 
 
 @lru_cache(maxsize=4096)
@@ -161,20 +154,6 @@ def _solved(problem: Problem, limits: Limits, sandbox: Sandbox) -> bool:
     return program is not None and (
         _judge(program, problem.answer, limits, sandbox).status == "passed"
     )
-
-
-def _read(path: Path) -> Iterator[Problem]:
-    for number, row in enumerate(rows(path), start=1):
-        try:
-            yield _problem(row if isinstance(row, dict) else {})
-        except (ValueError, RecursionError) as error:
-            raise GoniometerError(
-                f"no problem of code: {error}",
-                file=path,
-                key=f"row {number}",
-                found=json.dumps(row, default=str)[:80],
-                expected="the keys of HumanEval or of MBPP",
-            ) from None
 
 
 def _problem(row: Mapping[str, Any]) -> Problem:

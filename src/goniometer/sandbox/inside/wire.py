@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NoReturn, final
 
 LONGEST = 8 * 2**20  # bytes of one line
-MOST_ITERATED = 100_000
+MOST_ITERATED = 10_000
 
 
 class UncarriedError(Exception):
@@ -74,7 +74,7 @@ def decoded(message: Any, known: Callable[[int], Any]) -> Any:
         if tag in _COLLECTIONS_IN:
             return _COLLECTIONS_IN[tag]([decoded(one, known) for one in content[0]])
         return _SCALARS_IN[tag](*content)
-    except (TypeError, LookupError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise ValueError(f"not a value: {error}") from None
 
 
