@@ -1,11 +1,14 @@
 """A program's side and its tests' side: verdicts, what goes between them, and no sandbox at all."""
 
 import os
+import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goniometer.errors import AbsentError
@@ -56,6 +59,26 @@ def test_time_runs_out_by_work_and_by_waiting(sandbox):
     assert (work.status, work.why) == ("timeout", "more than 1 s of CPU time")
     wait = "import time\ndef f(n): time.sleep(99)"
     assert verdict(sandbox, wait, "f(1)", limits=Limits(wall_seconds=0.5)).status == "timeout"
+
+
+def test_memory_files_and_output_are_bounded(sandbox):
+    for spent in ("bytearray(10**10)", "open('x', 'wb').write(bytes(2**23)) == 2**23 or 1 / 0"):
+        assert verdict(sandbox, f"def f(n): return {spent}", "f(1)").status == "error", spent
+    flood = "import os\nfor fd in (1, 2):\n for _ in range(300): os.write(fd, b'x' * 10**5)\n"
+    assert verdict(sandbox, flood + RIGHT, "assert f(1) == 2").status == "passed"
+
+
+def test_children_end_with_the_grade(sandbox):
+    # Without a sandbox a child can only be made where the user has no other process; it may fail.
+    child = (
+        "import os, time\ntry:\n if os.fork() == 0:\n"
+        f"  open('/proc/self/comm', 'w').write('{(token := f'g{secrets.token_hex(5)}')}')\n"
+        "  time.sleep(60)\nexcept OSError: pass\n"
+    )
+    assert verdict(sandbox, child + RIGHT, "assert f(1) == 2").status == "passed"
+    time.sleep(0.2)
+    names = [path.read_text().strip() for path in Path("/proc").glob("[0-9]*/comm")]
+    assert token not in names
 
 
 def test_tests_that_cannot_run_are_not_the_programs_fault(sandbox):
@@ -160,6 +183,7 @@ def never(value):
     raise AssertionError(value)
 
 
+@settings(max_examples=40)
 @given(PLAIN)
 def test_plain_values_come_back_with_their_types(value):
     back = decoded(encoded(value, never), never)

@@ -25,14 +25,19 @@ class Handle:
     """An object that stays with the program: it can be handed back, and equals only itself."""
 
     __slots__ = ("number",)
+    number: int
 
     def __init__(self, number: int) -> None:
         """Take the number by which the program knows the object."""
-        self.number = number
+        object.__setattr__(self, "number", number)
 
     def __getattr__(self, name: str) -> NoReturn:
         """Refuse: attributes are not carried."""
         raise UncarriedError(f"the tests read {name!r} of an object of the program")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refuse: attributes are not carried."""
+        raise UncarriedError(f"the tests set {name!r} of an object of the program")
 
 
 def send(descriptor: int, message: Any) -> None:
