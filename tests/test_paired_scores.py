@@ -117,3 +117,22 @@ def test_neither_statistics_nor_claims_load_torch_or_scipy_when_imported():
         "assert not {'torch', 'scipy', 'statsmodels'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_adjusted_smallest_margin_is_where_the_verdict_turns():
+    rng = np.random.default_rng(derive("smallest margins"))
+    runs = {
+        name: {f"p{i}": "correct" if rng.random() < p else "wrong:answer" for i in range(60)}
+        for name, p in (("a", 0.95), ("b", 0.9), ("c", 0.6))
+    }
+    rows = compare_all(runs, 0.3)
+    assert len({row.smallest_margin_holm for row in rows}) > 2
+    for i, row in enumerate(rows):
+        margin = row.smallest_margin_holm
+        assert margin >= row.smallest_margin
+        above, below = (compare_all(runs, margin * x)[i] for x in (1.0001, 0.9999))
+        assert above.p_equivalence_holm < 0.05 < below.p_equivalence_holm
+        assert "within the margin" in above.verdict
+        assert "within the margin" not in below.verdict
+    (alone,) = compare_all({"a": runs["a"], "b": runs["b"]}, 0.3)
+    assert alone.smallest_margin_holm == pytest.approx(alone.smallest_margin)

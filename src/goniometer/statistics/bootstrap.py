@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 DRAWS = 10_000
 BLOCK = 4_000_000  # weights held at once
+NOISE = 1e-12  # below it a chance may be rounding of the FFT
 
 
 def bootstrap_limits(
@@ -52,7 +53,7 @@ def _resampled_difference(
     step = 1 - p - q + p * np.exp(-turn) + q * np.exp(turn)
     first = b - c - length // 2
     chance = np.fft.irfft(step**n * np.exp(turn * first[:, None]), length, axis=1)
-    return first, np.maximum(0.0, chance)
+    return first, chance
 
 
 def mid_quantiles(
@@ -61,7 +62,7 @@ def mid_quantiles(
     probabilities: Float[np.ndarray, " quantiles"],
 ) -> Float[np.ndarray, " quantiles"]:
     """Quantiles of a discrete distribution by its interpolated mid-distribution function."""
-    held = chance > 0
+    held = chance > NOISE
     cumulative = np.cumsum(chance[held])
     middle = (cumulative - chance[held] / 2) / cumulative[-1]
     return np.interp(probabilities, middle, values[held])
