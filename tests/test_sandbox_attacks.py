@@ -14,6 +14,7 @@ import pytest
 
 from goniometer.sandbox import Limits, UnitTests, judge, missing
 from goniometer.sandbox.command import SCRATCH
+from tests.processes import left
 
 LIMITS = Limits(cpu_seconds=2, wall_seconds=10.0, memory=256, processes=12, scratch=4)
 HASTY = replace(LIMITS, cpu_seconds=1, wall_seconds=0.8)
@@ -33,27 +34,12 @@ def outcome(program: str, expected: object = None, *arguments: object):
     return judge(program, tests, LIMITS)
 
 
-def alive(name: str) -> list[Path]:
-    """The processes of this machine that called themselves so."""
-
-    def called(folder: Path) -> str:
-        try:
-            return (folder / "comm").read_text().strip()
-        except OSError:
-            return ""
-
-    return [path for path in Path("/proc").glob("[0-9]*") if called(path) == name]
-
-
 @pytest.fixture
 def name():
     """A name that a program gives to its processes, none of which is left a second later."""
     token = f"g{secrets.token_hex(5)}"
     yield token
-    end = time.monotonic() + 2
-    while alive(token) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not alive(token)
+    assert not left(token)
 
 
 NAMED = "import os, time\nopen('/proc/self/comm', 'w').write({!r})\n"
