@@ -14,7 +14,7 @@ from goniometer.comparison.folder import versions
 from goniometer.deltas import Delta
 from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
 from goniometer.rollouts import Rollout
-from goniometer.statistics import compare_all
+from goniometer.statistics import compare_all, seed_differences, seed_scores
 from goniometer.statistics.cross_seed import cross_seed
 from goniometer.study.cells import CellPlan
 from goniometer.study.plan import Plan
@@ -42,6 +42,7 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     grades = {name: graded(found.scores) for name, found in evaluated.items()}
     family = [BASE, *(cell.name for cell in plan.cells if cell.role == "arm")]
     base = evaluated[BASE].scores
+    seeds = {arm.name: plan.seeds(arm.name) for arm in study.arms} if study.grid.seeds > 1 else {}
     accuracies = tuple(
         score(name, found.scores, None if name == BASE else base)
         for name, found in evaluated.items()
@@ -58,6 +59,8 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
         checks=check_study(done.sampled.report, cells, accuracies),
         cross_seed=across_seeds(plan, compared),
         matched=done.matched,
+        seed_scores=seed_scores(seeds, grades),
+        seed_differences=seed_differences(seeds, grades),
     )
     results = Results(
         title=study.name,
