@@ -115,7 +115,7 @@ def test_the_summary_is_markdown_that_says_the_same(name):
     assert page.answer.headline.replace("\n", " ") in text
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in summary(page).splitlines()
               if line.startswith("|")]  # fmt: skip
-    assert set(widths) == {6, 5, 3}
+    assert set(widths) == {7, 6, 3}
 
 
 def test_figures_are_svg_in_their_own_colours(tmp_path):

@@ -34,6 +34,7 @@ def print_study(results: Results, console: Console) -> None:
         console.print(line, soft_wrap=True, highlight=False)
     for line in (*map(_across, study.cross_seed), *map(_matched, study.matched)):
         console.print(line, soft_wrap=True, highlight=False)
+    console.print(_readings(study), soft_wrap=True, highlight=False)
     failed = [check for check in study.checks if not check.passed]
     console.print(f"checks: {len(study.checks) - len(failed)} of {len(study.checks)} passed")
     for check in failed:
@@ -56,6 +57,17 @@ def _row(cell: Cell, study: StudyResults, comparison: Comparison, first: str) ->
         "undefined" if cell.ordered_pairs is None else f"{cell.ordered_pairs:.1%}",
         "" if cosine is None else f"{cosine:.3f}",
     )
+
+
+def _readings(study: StudyResults) -> str:
+    """Say how many completions were cut off, and how many another extractor reads otherwise."""
+    cut = [score.truncated / score.n for score in study.accuracies]
+    line = f"truncated: {min(cut):.1%} to {max(cut):.1%} of the completions of a run"
+    counts = [score.extractors_disagree for score in study.accuracies]
+    known = [count for count in counts if count is not None]
+    if not known:
+        return line
+    return f"{line}; the other extractor decides {min(known)} to {max(known)} otherwise"
 
 
 def _across(pair: CrossSeed) -> str:

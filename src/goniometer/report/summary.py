@@ -86,11 +86,14 @@ def _accuracies(index: Index) -> list[str]:
             notation.percent(a.accuracy),
             f"{notation.percent(a.low)} to {notation.percent(a.high)}",
             str(a.n),
+            notation.percent(a.truncated / a.n),
+            notation.NONE if a.extractors_disagree is None else str(a.extractors_disagree),
         ]
         for a in study.accuracies
         if a.run not in index.repeats and a.run not in index.grid
     ]
-    return _table(("run", "accuracy", "Wilson 95 %", "n"), rows)
+    heads = ("run", "accuracy", "Wilson 95 %", "n", "truncated", "extractors disagree")
+    return _table(heads, rows)
 
 
 def _seeds(index: Index) -> list[str]:

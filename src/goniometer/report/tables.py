@@ -96,9 +96,9 @@ def number(value: float | None, decimals: int = 3) -> Cell:
     return Cell(notation.fixed(value, decimals))
 
 
-def whole_number(value: int) -> Cell:
-    """A count."""
-    return Cell(str(value))
+def whole_number(value: int | None) -> Cell:
+    """A count; a dash where there is nothing to count."""
+    return Cell(notation.NONE, kind="absent") if value is None else Cell(str(value))
 
 
 def share(value: float | None) -> Cell:

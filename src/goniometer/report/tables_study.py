@@ -56,11 +56,13 @@ def accuracies(found: Sequence[Accuracy], name: str, caption: str) -> Table:
             whole_number(a.truncated),
             whole_number(a.ungraded),
             share(a.changed),
+            whole_number(a.extractors_disagree),
         ]
         for a in found
     ]
     heads = (
         "accuracy", "Wilson 95 %", "correct", "n", "truncated", "ungraded", "changed answers",
+        "extractors disagree",
     )  # fmt: skip
     columns = [Column("run", numeric=False), *(Column(head) for head in heads)]
     return table(name, caption, columns, rows)

@@ -35,6 +35,8 @@ class Accuracy(Frozen):
     low: float
     high: float
     changed: float | None  # share of completions that differ from the base's; None for the base
+    # completions that the task's other extractor would decide otherwise; None where it has one only
+    extractors_disagree: int | None = None
 
 
 class Paired(Frozen):

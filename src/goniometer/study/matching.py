@@ -80,7 +80,7 @@ def _match_one(
             "paired": against,
             "nll_right": _finite(likelihood.nll_right),
             "nll_wrong": _finite(likelihood.nll_wrong),
-            "accuracy": score(name, found.scores, evaluated[BASE].scores),
+            "accuracy": score(name, found, evaluated[BASE].scores),
         }
     )
 

@@ -44,8 +44,7 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     base = evaluated[BASE].scores
     seeds = {arm.name: plan.seeds(arm.name) for arm in study.arms} if study.grid.seeds > 1 else {}
     accuracies = tuple(
-        score(name, found.scores, None if name == BASE else base)
-        for name, found in evaluated.items()
+        score(name, found, None if name == BASE else base) for name, found in evaluated.items()
     )
     # What the plan left out is said where a reader looks for what is amiss.
     warned = compared.model_copy(update={"warnings": (*plan.notes, *compared.warnings)})

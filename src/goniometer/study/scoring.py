@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -15,6 +15,7 @@ from goniometer.results import Accuracy
 from goniometer.seeds import derive
 from goniometer.statistics import accuracy
 from goniometer.study.stages import BASE, Run, Sampled
+from goniometer.tasks import AbstractTask, Correct, Problem, Ungraded
 
 
 @final
@@ -22,11 +23,13 @@ from goniometer.study.stages import BASE, Run, Sampled
 class Evaluated:
     """What one run does: greedy scores on the test, likelihood of held-out rollouts, KL.
 
-    The base's KL from itself is not measured.
+    The base's KL from itself is not measured. `disagree` counts the completions that the other
+    extractor of the task decides otherwise.
     """
 
     scores: Scores
     held_out: HeldOut
+    disagree: int | None = None
     divergence: Divergences | None = None
 
 
@@ -44,15 +47,12 @@ def evaluate_all(run: Run, updates: Mapping[str, Delta], sampled: Sampled) -> di
 
 def evaluate_one(run: Run, name: str, placed: Placed, sampled: Sampled) -> Evaluated:
     """Evaluate one run, or find its scores."""
-    settings = run.study.evaluation
+    settings, task = run.study.evaluation, run.plan.task
+    problems = task.problems("test", settings.problems, derive(run.study.seed, "test"))
 
     def make(folder: Path) -> None:
-        seed = derive(run.study.seed, "test")
-        problems = run.plan.task.problems("test", settings.problems, seed)
         with run.bars.task(f"evaluate · {name}", settings.problems) as advance:
-            evaluate(placed, run.plan.task, problems, settings, advance).save(
-                folder / "scores.parquet"
-            )
+            evaluate(placed, task, problems, settings, advance).save(folder / "scores.parquet")
         with run.bars.task(f"held-out · {name}", len(sampled.held_out.rows)) as advance:
             likelihood = held_out(
                 placed, sampled.held_out, batch_size=settings.batch_size, advance=advance
@@ -62,7 +62,7 @@ def evaluate_one(run: Run, name: str, placed: Placed, sampled: Sampled) -> Evalu
 
     inputs = {
         **key_of(placed),
-        "task": run.plan.task.fingerprint,
+        "task": task.fingerprint,
         "seed": run.study.seed,
         "settings": settings.model_dump(mode="json", exclude={"margin"}),
         "held out": sampled.held_out.fingerprint,
@@ -70,7 +70,27 @@ def evaluate_one(run: Run, name: str, placed: Placed, sampled: Sampled) -> Evalu
     folder = run.ensure("evaluation", name, inputs, make)
     tree = json.loads((folder / "held_out.json").read_text())
     likelihood = HeldOut(tree["nll_right"], tree["nll_wrong"], tuple(tree["logprobs"]))
-    return Evaluated(Scores.read(folder / "scores.parquet"), likelihood)
+    scores = Scores.read(folder / "scores.parquet")
+    return Evaluated(scores, likelihood, extractors_disagree(task, problems, scores))
+
+
+def extractors_disagree(
+    task: AbstractTask, problems: Sequence[Problem], scores: Scores
+) -> int | None:
+    """Count the completions that are right by one reading of the answer and not by the other.
+
+    None where the task has one reading only, or no completion has two grades.
+    """
+    marks = [
+        (first, isinstance(other, Correct))
+        for problem, text, cut, first in zip(
+            problems, scores.completions, scores.truncated, scores.outcomes(), strict=True
+        )
+        if first is not None
+        and (other := task.grade_otherwise(problem, text, truncated=cut)) is not None
+        and not isinstance(other, Ungraded)
+    ]
+    return sum(first != other for first, other in marks) if marks else None
 
 
 def get_texts(run: Run) -> tuple[Text, ...]:
@@ -109,16 +129,14 @@ def diverge_one(run: Run, name: str, placed: Placed, texts: tuple[Text, ...]) ->
     return Divergences.read(folder / "kl.json")
 
 
-def score(name: str, scores: Scores, base: Scores | None) -> Accuracy:
+def score(name: str, found: Evaluated, base: Scores | None) -> Accuracy:
     """Score one run; what it changed is counted against the base's completions, if given."""
-    if base is None:
-        return accuracy(name, graded(scores))
-    return accuracy(
-        name,
-        graded(scores),
-        dict(zip(scores.problem_ids, scores.completions, strict=True)),
-        dict(zip(base.problem_ids, base.completions, strict=True)),
+    said = (
+        dict(zip(of.problem_ids, of.completions, strict=True))
+        for of in ((found.scores, base) if base else ())
     )
+    scored = accuracy(name, graded(found.scores), *said)
+    return scored.model_copy(update={"extractors_disagree": found.disagree})
 
 
 def graded(scores: Scores) -> dict[str, str]:
