@@ -9,7 +9,7 @@ import pytest
 from goniometer import tasks
 from goniometer.errors import AbsentError, GoniometerError
 from goniometer.sandbox import Outcome, missing
-from goniometer.tasks import Correct, Ungraded, Wrong, code
+from goniometer.tasks import Correct, Ungraded, Wrong, code, grade_all
 from goniometer.tasks.code import program_of
 from tests.problems import write_rows
 
@@ -93,7 +93,7 @@ def test_solutions_pass_and_the_question_says_what_is_asked(row, tmp_path):
 
 @needs_bubblewrap
 def test_reasons(tmp_path):
-    task = build(tmp_path, HUMAN_EVAL, wall_seconds=1)
+    task = build(tmp_path, HUMAN_EVAL, wall_seconds=1.5)
     grades = {
         "return area(radius)": Wrong("tests"),
         "return": Wrong("tests"),
@@ -103,9 +103,9 @@ def test_reasons(tmp_path):
         "import time; time.sleep(60)": Wrong("timeout"),
         "return area(radius) * 4 / 3 * radius": Correct(),
     }
-    for body, grade in grades.items():
-        answer = fenced(f"def volume(radius):\n    {body}")
-        assert task.grade(only(task), answer, truncated=False) == grade, body
+    answers = [fenced(f"def volume(radius):\n    {body}") for body in grades]
+    graded = grade_all(task, [(only(task), answer, False) for answer in answers])
+    assert graded == list(grades.values())
     assert task.grade(only(task), "It is 4/3 pi r^3.", truncated=False) == Wrong("no_answer")
     goes_on = f"    {next(reversed(grades))}\n\nprint(volume('one')) is it"
     assert task.grade(only(task), goes_on, truncated=False) == Correct()

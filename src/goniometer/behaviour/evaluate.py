@@ -19,8 +19,8 @@ from goniometer.tasks import (
     Correct,
     Problem,
     Ungraded,
+    grade_all,
     grade_from_text,
-    grade_or_ungraded,
     grade_to_text,
 )
 
@@ -97,10 +97,7 @@ def evaluate(
         )
         texts = [model.decode(completion.tokens) for completion in completions]
     truncated = tuple(completion.truncated for completion in completions)
-    grades = [
-        grade_or_ungraded(task, problem, text, truncated=cut)
-        for problem, text, cut in zip(problems, texts, truncated, strict=True)
-    ]
+    grades = grade_all(task, zip(problems, texts, truncated, strict=True))
     return Scores(
         problem_ids=tuple(problem.id for problem in problems),
         grades=tuple(map(grade_to_text, grades)),

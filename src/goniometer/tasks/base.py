@@ -2,6 +2,8 @@
 
 import abc
 import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, cast, final, get_args
 
@@ -81,6 +83,7 @@ class AbstractTask(abc.ABC):
     """A source of problems and the grader of answers to them; its fields are its options."""
 
     name: ClassVar[str]
+    at_once: ClassVar[int] = 1  # grades, in threads
 
     @property
     def fingerprint(self) -> str:
@@ -113,3 +116,21 @@ def grade_or_ungraded(
         return task.grade(problem, completion, truncated=truncated)
     except Exception as error:
         return Ungraded(f"{type(error).__name__}: {error}")
+
+
+def grade_all(task: AbstractTask, answers: Iterable[tuple[Problem, str, bool]]) -> list[Grade]:
+    """Grade completions as `grade_or_ungraded` does, as many at once as the task allows.
+
+    Args:
+        task: grades.
+        answers: problem, completion, and whether it was truncated.
+    """
+
+    def grade(answer: tuple[Problem, str, bool]) -> Grade:
+        problem, completion, truncated = answer
+        return grade_or_ungraded(task, problem, completion, truncated=truncated)
+
+    if task.at_once == 1:
+        return list(map(grade, answers))
+    with ThreadPoolExecutor(task.at_once) as pool:
+        return list(pool.map(grade, answers))

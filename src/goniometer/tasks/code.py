@@ -13,6 +13,7 @@ run in a sandbox, `goniometer.sandbox`, which says what it holds off and what it
 
 import ast
 import json
+import os
 import re
 import sys
 import textwrap
@@ -63,6 +64,7 @@ class Code(AbstractRowsTask):
     """
 
     name: ClassVar[str] = "code"
+    at_once: ClassVar[int] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     expected: ClassVar[str] = "the keys of HumanEval or MBPP, and tests that call what they test"
     sandbox: Sandbox = "bubblewrap"
     cpu_seconds: Annotated[int, Field(ge=1, le=600)] = Limits.cpu_seconds

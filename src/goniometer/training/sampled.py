@@ -15,7 +15,7 @@ from goniometer.model import LanguageModel, completion_logprobs, generate
 from goniometer.objectives.base import AbstractObjective, Need
 from goniometer.rollouts.data import Rollout, RolloutSet
 from goniometer.seeds import derive
-from goniometer.tasks import AbstractTask, Problem, grade_or_ungraded
+from goniometer.tasks import AbstractTask, Problem, grade_all
 from goniometer.training.batches import Batches
 
 
@@ -120,12 +120,16 @@ class FreshBatches:
             batch_size=settings.batch_size,
             advance=lambda rows: None,
         )
-        rows = []
-        for (problem_id, tokens), completion in zip(asked, completions, strict=True):
-            text = model.decode(completion.tokens)
-            problem, cut = self.sampler.problems[problem_id], completion.truncated
-            grade = grade_or_ungraded(self.sampler.task, problem, text, truncated=cut)
-            rows.append(Rollout(problem_id, tokens, completion.tokens, text, (), grade, cut))
+        texts = [model.decode(completion.tokens) for completion in completions]
+        problems = [self.sampler.problems[problem_id] for problem_id, _ in asked]
+        cuts = [completion.truncated for completion in completions]
+        grades = grade_all(self.sampler.task, zip(problems, texts, cuts, strict=True))
+        rows = [
+            Rollout(problem_id, tokens, completion.tokens, text, (), grade, completion.truncated)
+            for (problem_id, tokens), completion, text, grade in zip(
+                asked, completions, texts, grades, strict=True
+            )
+        ]
         logprobs = self._score(rows, settings.temperature)
         return RolloutSet(
             tuple(replace(row, logprobs=lp) for row, lp in zip(rows, logprobs, strict=True))
