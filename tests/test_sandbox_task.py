@@ -207,16 +207,12 @@ def test_the_last_block_that_defines_the_function_is_the_program(answer, program
 
 def test_an_answer_that_goes_on_after_the_start_is_cut_where_the_function_ends():
     start = "def f(n):\n    '''Twice.'''\n"
-    for answer in (
-        "\n    m = n\n\n    return 2 * m\n",
-        "```python\n    m = n\n\n    return 2 * m\n```",
-    ):
-        program = program_of(
-            f"{answer}\nassert f(2) == 5\n" if answer[0] == "\n" else answer, "f", start
-        )
+    body = "   \n    m = n\n\n    return 2 * m\n"
+    for answer in (body, f"{body}\nassert f(2) == 5", f"```python\n{body}```"):
         space: dict = {}
-        exec(program, space)  # noqa: S102 (written here)
+        exec(program_of(answer, "f", start), space)  # noqa: S102 (written here)
         assert space["f"](4) == 8
+        assert program_of(answer, "f") is None
 
 
 def test_rows_are_read_as_json_keeps_them(tmp_path, monkeypatch):

@@ -130,8 +130,9 @@ def program_of(completion: str, name: str, start: str = "") -> str | None:
         if _defines(textwrap.dedent(code), name):
             return f"{start}\n\n{textwrap.dedent(code)}"
     for code in reversed(blocks or [completion]):
-        lines = code.lstrip("\n").splitlines()
-        if start and lines and lines[0][:1].isspace() and lines[0].strip():
+        lines = code.splitlines()
+        first = next((line for line in lines if line.strip()), "")
+        if start and first[:1].isspace():
             body = (n for n, line in enumerate(lines) if line.strip() and not line[0].isspace())
             return "\n".join([start.rstrip("\n"), *lines[: next(body, len(lines))]])
     return None
