@@ -289,3 +289,14 @@ def test_no_rights_can_be_had_by_a_namespace_of_ones_own():
         "def got(): return ctypes.CDLL(None).unshare(0x10000000), os.getuid(), 'HOME' in os.environ"
     )
     assert outcome(program, (-1, 65534, False)).status == "passed"
+
+
+def test_no_memory_beside_the_limit_of_the_process():
+    program = (
+        "import ctypes, os\n"
+        "system = ctypes.CDLL(None)\n"
+        "def got():\n"
+        " try: return os.memfd_create('kept')\n"
+        " except OSError: return system.shmget(0, 2**20, 0o1600), system.msgget(0, 0o1600)"
+    )
+    assert outcome(program, (-1, -1)).status == "passed"

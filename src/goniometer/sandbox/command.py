@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from goniometer.errors import AbsentError, GoniometerError
+from goniometer.sandbox.system_calls import descriptor
 
 Sandbox = Literal["bubblewrap", "none"]
 
@@ -23,11 +24,26 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "
 SCRATCH = "/tmp"  # noqa: S108 (inside, a file system of its own)
 _NOBODY = "65534"
 _OWN_USERS = ("--unshare-user", "--disable-userns", "--uid", _NOBODY, "--gid", _NOBODY)
+_AS_NOBODY = (
+    *("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP", "--"),
+    *("setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups"),
+    *("--bounding-set=-all", "bwrap", "--dev-bind", "/", "/", "--chdir", SCRATCH),
+)
 _START = "import sys; sys.path.insert(0, {!r}); import inside.{}; del sys.path[0]; inside.{}.main()"
 
 
-def command(side: str, sandbox: Sandbox, scratch_bytes: int, *arguments: str) -> list[str]:
-    """Compose the command of `inside/SIDE.py`; the interpreter is this one, without packages."""
+def command(
+    side: str, sandbox: Sandbox, scratch_bytes: int, refused: int | None, *arguments: str
+) -> list[str]:
+    """Compose the command of `inside/SIDE.py`; the interpreter is this one, without packages.
+
+    Args:
+        side: `program` or `tests`.
+        sandbox: which one.
+        scratch_bytes: size of the scratch folder.
+        refused: file descriptor of the filter of system calls.
+        arguments: of the side.
+    """
     prefix = Path(sys.base_prefix).resolve()
     real = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     if sandbox == "none":
@@ -51,7 +67,10 @@ def command(side: str, sandbox: Sandbox, scratch_bytes: int, *arguments: str) ->
         *("--remount-ro", "/", "--chdir", SCRATCH, "--cap-drop", "ALL"),
         *environment,
         *library,
-        *(_as_nobody() if os.geteuid() == 0 else (*_OWN_USERS, "--")),
+        *(_AS_NOBODY if os.geteuid() == 0 else ()),
+        *_OWN_USERS,
+        *(() if refused is None else ("--seccomp", str(refused))),
+        "--",
         *started,
     ]
 
@@ -81,13 +100,15 @@ def _fault_of_bubblewrap() -> str:
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) is not installed"
     try:
-        done = subprocess.run(  # noqa: S603
-            command("program", "bubblewrap", 2**20),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        with descriptor() as refused:
+            done = subprocess.run(  # noqa: S603
+                command("program", "bubblewrap", 2**20, refused),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                pass_fds=() if refused is None else (refused,),
+                timeout=60,
+                check=False,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.stdout.strip() == b'"ready"':
@@ -110,12 +131,3 @@ def _system() -> list[str]:
         elif path.is_dir():
             parts += ["--ro-bind", str(path), str(path)]
     return parts
-
-
-def _as_nobody() -> tuple[str, ...]:
-    return (
-        *("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP", "--"),
-        *("setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups"),
-        *("--bounding-set=-all", "bwrap", *_OWN_USERS),
-        *("--dev-bind", "/", "/", "--chdir", SCRATCH, "--"),
-    )

@@ -15,6 +15,7 @@ from typing import Any, Literal, final
 from goniometer.sandbox.command import ENVIRONMENT, Sandbox, command
 from goniometer.sandbox.inside.wire import receive
 from goniometer.sandbox.limits import Limits
+from goniometer.sandbox.system_calls import descriptor
 
 Process = subprocess.Popen[bytes]
 Status = Literal["passed", "failed", "error", "timeout", "broken", "sandbox"]
@@ -103,14 +104,16 @@ def _start(
             ("program", (), requests[0], answers[1]),
             ("tests", (str(channel),), answers[0], requests[1]),
         ):
+            refused = passed.enter_context(descriptor())
+            inherited = [*map(int, arguments), *([] if refused is None else [refused])]
             process = subprocess.Popen(  # noqa: S603
-                command(side, sandbox, limits.scratch * 2**20, *arguments),
+                command(side, sandbox, limits.scratch * 2**20, refused, *arguments),
                 stdin=source,
                 stdout=sink,
                 stderr=subprocess.PIPE,
                 cwd=folder,
                 env=ENVIRONMENT,
-                pass_fds=(channel,) if arguments else (),
+                pass_fds=inherited,
                 start_new_session=True,
             )
             stack.callback(_end, process)

@@ -25,7 +25,7 @@ class Limits:
     cpu_seconds: int = 5
     wall_seconds: float = 20.0
     memory: int = 512
-    processes: int = 16
+    processes: int = 8
     scratch: int = 16
     open_files: int = 64
 
