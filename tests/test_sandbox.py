@@ -83,6 +83,11 @@ def test_tests_that_cannot_run_are_not_the_programs_fault(sandbox):
         assert verdict(sandbox, RIGHT, broken).status == "broken", broken
 
 
+def test_a_test_that_catches_everything_does_not_pass_an_ended_program(sandbox):
+    program = "import os\ndef f(n): os._exit(0)"
+    assert verdict(sandbox, program, "try: f(1)\nexcept: pass").status == "error"
+
+
 def test_exceptions_changed_arguments_and_objects_cross_over(sandbox):
     program = (
         "def f(rows): rows.append(rows.pop(0))\n"
