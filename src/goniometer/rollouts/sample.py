@@ -9,7 +9,7 @@ from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.results import RolloutReport
 from goniometer.rollouts.data import Rollout, RolloutSet
-from goniometer.tasks import AbstractTask, Grade, Problem, Split, Ungraded, grade_or_ungraded
+from goniometer.tasks import AbstractTask, Problem, Split, Ungraded, grade_all
 from goniometer.teachers import Completion, Kept, Teacher
 
 BOUND = 6  # prompts sampled at most, as a multiple of the prompts wanted
@@ -128,15 +128,17 @@ def _graded(
 ) -> list[Rollout]:
     """Grade the completions of problems, so many of each; what the teacher refused is ungraded."""
     asked = [problem for problem in problems for _ in range(settings.samples)]
+    pairs = list(zip(asked, completions, strict=True))
+    grades = iter(
+        grade_all(
+            task,
+            ((problem, one.text, one.truncated) for problem, one in pairs if one.refused is None),
+        )
+    )
     rows = []
-    for problem, completion in zip(asked, completions, strict=True):
-        grade: Grade
-        if completion.refused is not None:
-            grade = Ungraded(completion.refused)
-        else:
-            grade = grade_or_ungraded(
-                task, problem, completion.text, truncated=completion.truncated
-            )
+    for problem, completion in pairs:
+        refused = completion.refused
+        grade = next(grades) if refused is None else Ungraded(refused)
         row = Rollout(
             problem_id=problem.id,
             prompt_tokens=completion.prompt_tokens,

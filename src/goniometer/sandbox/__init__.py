@@ -9,9 +9,9 @@ the calls and nothing of what is expected.
 
 With bubblewrap (https://github.com/containers/bubblewrap) both have no network, a read-only file
 system that holds the system's programs and Python but nothing of home, a scratch folder in memory,
-an empty environment, processes and users of their own, and limits (`Limits`); all dies with the
-grade. The process's limits hold the memory of each process, not that of the whole: memory times
-processes bounds it.
+an empty environment, processes and users of their own, limits (`Limits`), and none of the system
+calls by which memory is had beside these (`system_calls.py`); all dies with the grade. The limit on
+memory is of each process: memory times processes bounds the whole.
 
 What a program can still do: know the tests by heart (a benchmark's leak), answer by what the
 arguments tell, pass tests that are weak, and use the limits up. With `sandbox: none` it has the

@@ -158,10 +158,10 @@ def _out_of_cpu_time(program: Process) -> bool:
 def _first_line(sides: Sequence[Process]) -> str:
     """Read what the sandboxes said on standard error, at most a page, without waiting."""
     for side in sides:
-        descriptor = side.stderr.fileno()  # type: ignore[union-attr]
-        os.set_blocking(descriptor, False)
+        errors = side.stderr.fileno()  # type: ignore[union-attr]
+        os.set_blocking(errors, False)
         with contextlib.suppress(BlockingIOError):
-            lines = os.read(descriptor, 4096).decode(errors="replace").strip().splitlines()
+            lines = os.read(errors, 4096).decode(errors="replace").strip().splitlines()
             if lines:
                 return lines[-1]
     return "the tests' process ended without a verdict"
