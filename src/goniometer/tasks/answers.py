@@ -116,7 +116,8 @@ EXTRACTORS: Mapping[Extractor, Callable[[str], str | None]] = {
 
 def key_of_number(gold: str) -> str | None:
     """Return a gold number in canonical form, alone or after `####`; None where it is none."""
-    return final_answer(gold) if MARKER in gold else number(gold)
+    key = final_answer(gold) if MARKER in gold else number(gold)
+    return None if key is None or key.endswith("/0") else key
 
 
 def grade_number(

@@ -7,7 +7,7 @@ An answer is a solution with its sums in `<<a=b>>` and its number after `####`. 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
-from goniometer.tasks.answers import MARKER, final_answer, graded_by_answer, graded_otherwise
+from goniometer.tasks.answers import MARKER, graded_by_answer, graded_otherwise, key_of_number
 from goniometer.tasks.base import Grade, Problem
 from goniometer.tasks.rows import AbstractRowsTask
 
@@ -38,7 +38,7 @@ class GSM8K(AbstractRowsTask):
         question, solution = (row.get(key) for key in ("question", "answer"))
         if not isinstance(question, str) or not isinstance(solution, str):
             return None
-        answer = final_answer(solution)
+        answer = key_of_number(solution) if MARKER in solution else None
         return None if answer is None else Problem(question, answer, solution)
 
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
