@@ -8,6 +8,8 @@ from goniometer.report.charts_seeds import crossed, seeds
 from goniometer.report.findings import answer
 from goniometer.report.index import Index
 from goniometer.report.notation import MINUS, points, span
+from goniometer.report.tables_seeds import differing
+from goniometer.results import Interval, SeedDifference
 from tests.report_cases import page_of, rows_of
 from tests.study_factory import CUT, SEEDS
 
@@ -34,9 +36,26 @@ def test_differences_by_seed_are_those_of_the_seeds_accuracies(page, study):
         signs.add(agree)
         assert table[f"{pair.a} {MINUS} {pair.b}"][1:] == [
             pair.verdict, points(values[0]), f"{points(min(values))} to {points(max(values))}",
-            f"{agree} of 3",
+            f"{agree} of 3", "\u2013",
         ]  # fmt: skip
     assert len(signs) > 1
+
+
+def test_an_interval_over_seeds_is_of_the_pair_as_it_is_named(page, study):
+    """Turned where the pair is, a reason where there are too few seeds."""
+    few = Interval(undefined="3 seeds", over="seeds, then problems")
+    some = Interval(low=-0.012, high=0.034, over="seeds, then problems", draws=9)
+    first, second, third = page.index.paired_arms[:3]
+    made = tuple(
+        SeedDifference(a=a, b=b, n=9, dropped=0, differences=(), mean=0.0, interval=interval)
+        for a, b, interval in ((first.a, first.b, some), (second.b, second.a, some),
+                               (third.a, third.b, few))
+    )  # fmt: skip
+    told = study.model_copy(update={"seed_differences": made})
+    index = Index(page.results.model_copy(update={"study": told}))
+    cells = [row[-1].text for row in differing(index, page.index.paired_arms[:3]).rows]
+    turned = f"{points(-0.034)} to {points(0.012)}"
+    assert cells == [f"{points(-0.012)} to {points(0.034)}", turned, "needs 5 seeds"]
 
 
 def test_that_tests_are_of_the_first_seed_is_said_where_there_are_several(page):

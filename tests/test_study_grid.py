@@ -95,6 +95,15 @@ def test_cells_say_what_they_are_and_seeds_are_told_together(results: Results):
     assert sft_rft.repeats_a == (
         pair_of(results, "SFT", "SFT seed 2").scopes["union"].readings["cosine"].value,
     )
+    scores = {accuracy.run: accuracy.accuracy for accuracy in study.accuracies}
+    first = study.seed_scores[0]
+    assert (first.arm, first.runs) == ("SFT", ("SFT", "SFT seed 2"))
+    assert first.accuracies == pytest.approx([scores[run] for run in first.runs])
+    between = study.seed_differences[0]
+    assert (between.a, between.b, len(study.seed_differences)) == ("SFT", "RFT", 5 * 4 / 2)
+    gaps = [scores[f"SFT{seed}"] - scores[f"RFT{seed}"] for seed in ("", " seed 2")]
+    assert between.differences == pytest.approx(gaps)
+    assert between.interval.undefined.startswith("2 seeds; with fewer than 5")
     verdict = pair_of(results, "SFT", "SFT seed 2").verdict
     assert verdict == "a repeat: another seed of one arm"
     for name, cell in cells.items():

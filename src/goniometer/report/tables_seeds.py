@@ -6,7 +6,7 @@ from goniometer.report import differences, grid, notation
 from goniometer.report.charts_seeds import Crossed, between_seeds
 from goniometer.report.index import Index
 from goniometer.report.tables import Cell, Column, Notes, Table, share, table, whole_number
-from goniometer.results import Paired
+from goniometer.results import Paired, SeedDifference
 
 
 def cross_seed(found: Sequence[Crossed]) -> Table:
@@ -91,6 +91,8 @@ def seeds(index: Index) -> Table:
 
 def differing(index: Index, found: Sequence[Paired]) -> Table:
     """The difference of each pair in every seed: what the tests, of the first, do not say."""
+    study = index.results.study
+    across = {frozenset((one.a, one.b)): one for one in (study.seed_differences if study else ())}
     rows = []
     for pair in found:
         values = differences.by_seed(index, pair.a, pair.b)
@@ -104,6 +106,7 @@ def differing(index: Index, found: Sequence[Paired]) -> Table:
                 Cell(notation.points(values[0])),
                 Cell(f"{notation.points(min(values))} to {notation.points(max(values))}"),
                 Cell(f"{agree} of {len(values)}"),
+                _over_seeds(across.get(frozenset((pair.a, pair.b))), pair),
             ]
         )
     columns = [
@@ -111,12 +114,24 @@ def differing(index: Index, found: Sequence[Paired]) -> Table:
         Column("first seed", group="difference, points"),
         Column("smallest to largest", group="difference, points"),
         Column("seeds of the first seed's sign"),
+        Column("over seeds and problems, 95 %"),
     ]  # fmt: skip
     caption = (
         "Differences in accuracy seed by seed. The verdicts, and the paired tests above, are of "
-        "the first seed's runs: they hold the noise of the problems, not that of the seeds."
+        "the first seed's runs: they hold the noise of the problems, not that of the seeds. "
+        "Over seeds and problems: hierarchical bootstrap of the mean difference, from 5 seeds up."
     )
     return table("paired-seeds", caption, columns, rows)
+
+
+def _over_seeds(found: SeedDifference | None, pair: Paired) -> Cell:
+    if found is None:
+        return Cell(notation.NONE, kind="absent")
+    low, high = found.interval.low, found.interval.high
+    if low is None or high is None:
+        return Cell("needs 5 seeds", kind="absent")
+    ends = (low, high) if found.a == pair.a else (-high, -low)
+    return Cell(" to ".join(map(notation.points, ends)))
 
 
 def _sign(value: float) -> int:
