@@ -101,6 +101,8 @@ ODD = {  # as five models wrote them, cut short
     '{"reasoning": "there are 160", "answer": "Cannot be determined"}': ("json", None),
     "there are 160": ("json", None),
     "1360 meals - 142 meals = 1218 meals": ("flexible", "1218"),
+    "what is left of 10 is 10 - 3": ("flexible", "3"),
+    "it falls by -3": ("flexible", "-3"),
     "#### **$1{,}200**": ("strict", "1200"),
     "#### \\boxed{42}": ("strict", "42"),
     "#### \u22127": ("strict", "-7"),
@@ -132,9 +134,9 @@ def test_a_box_ends_where_its_brace_closes(content):
 @example("many", "flexible")
 @example("#### 1/0", "strict")
 def test_a_key_that_is_no_number_is_never_answered_correctly(text, extractor):
-    for key in ("many", "", "3 or 4", "1/0", "#### 1/0", "nan", text):
-        if key_of_number(key) is None:
-            assert isinstance(grade_number(text, key, extractor=extractor), Ungraded)
+    keys = ["many", "", "3 or 4", "1/0", "#### 1/0", "nan", "#### many"]
+    for key in keys + [text] * (key_of_number(text) is None):
+        assert isinstance(grade_number(text, key, extractor=extractor), Ungraded)
 
 
 @given(st.integers(0, 999), st.sampled_from(["strict", "flexible", "boxed", "json"]))

@@ -69,14 +69,15 @@ def test_a_comparison_that_takes_too_long_is_ungraded(monkeypatch):
 def test_no_error_of_math_verify_is_a_wrong_answer(monkeypatch, step, error):
     """A timeout is a BaseException there: no `except Exception` above would stop it."""
 
-    def fail(*_, **asked):
-        assert asked["raise_on_error"]  # else it says unequal
-        raise error
+    def fail(*_, raise_on_error=False, **__):
+        if raise_on_error:
+            raise error
+        return False  # as it does
 
     monkeypatch.setattr(math_verify, step, fail)
     grade = grade_expression(r"\boxed{5}", f"5 + {step}")
     assert isinstance(grade, Ungraded)
-    assert grade.reason.startswith("math-verify: ")
+    assert grade.reason in ("math-verify: Timeout", "math-verify: RecursionError: deep")
 
 
 def test_outside_the_main_thread_where_no_time_limit_holds_nothing_is_graded():

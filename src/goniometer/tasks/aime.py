@@ -1,7 +1,7 @@
-r"""AIME and its like: competition problems whose answer is an integer from 0 to 999.
+"""AIME and its like: competition problems whose answer is an integer from 0 to 999.
 
 Rows hold `problem` (or `question`), `answer` as a number or text, `073` too, and perhaps a
-`solution`. The answer of a completion is its last `\boxed{...}`, else its last "answer is N".
+`solution`. The answer of a completion is its last LaTeX box, else its last "answer is N".
 """
 
 import re

@@ -1,14 +1,14 @@
-r"""Read the final answer out of a written-out solution, and grade it against a gold number.
+"""Read the final answer out of a written-out solution, and grade it against a gold number.
 
 `grade_number(text, gold, extractor=..., truncated=...)` grades any text. The extractors:
 
 - `strict`: the number right after the last `####`, as GSM8K (arXiv 2110.14168) marks answers.
 - `flexible`: the last number of the text.
-- `boxed`: the content of the last `\boxed{...}`, else the number of the last "answer is N".
+- `boxed`: the content of the last LaTeX box, else the number of the last "answer is N".
 - `json`: the value of the last `"answer"` of a JSON text, also of one that is not well formed.
 
 `strict` and `flexible` are the two filters of lm-evaluation-harness's GSM8K task, whose regular
-expressions are `#### (\-?[0-9\.\,]+)` and `(-?[$0-9.,]{2,})|(-?[0-9]+)`. We leave them where they
+expressions are `#### (-?[0-9.,]+)` and `(-?[$0-9.,]{2,})|(-?[0-9]+)`. We leave them where they
 misread: the last `####` counts, not the first; `$` and LaTeX may stand after it; `1/2` is one
 number; in `10-3` the minus is no sign; `18...` is 18.
 """

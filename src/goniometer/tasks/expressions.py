@@ -1,4 +1,4 @@
-r"""Grade an expression against a gold one by math-verify: fractions, intervals, matrices, LaTeX.
+"""Grade an expression against a gold one by math-verify: fractions, intervals, matrices, LaTeX.
 
 math-verify takes boxes that stand together as one answer, else the last; numbers are compared to
 six decimals. Its errors and timeouts, which it would report as unequal, are asked for and are

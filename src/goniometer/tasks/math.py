@@ -1,6 +1,6 @@
-r"""MATH (arXiv 2103.03874) and its like: answers are expressions, compared by math-verify.
+"""MATH (arXiv 2103.03874) and its like: answers are expressions, compared by math-verify.
 
-Rows hold `problem` (or `question`) and `answer`, or a `solution` with its answer in `\boxed{...}`.
+Rows hold `problem` (or `question`) and `answer`, or a `solution` with its answer in a LaTeX box.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-r"""Read a number as people and models write it, into one canonical text.
+"""Read a number as people and models write it, into one canonical text.
 
-`$1,200.0`, `1{,}200`, `1200%` and `+01200` are `1200`; `.5`, `1/2` and `\frac12` are `0.5`; `2/6`
-is `1/3`. Two numbers are equal exactly where their canonical texts are; nothing is rounded.
+`$1,200.0`, `1{,}200`, `1200%` and `+01200` are `1200`; `.5`, `1/2` and LaTeX's `frac12` are `0.5`;
+`2/6` is `1/3`. Two numbers are equal exactly where their canonical texts are; nothing is rounded.
 
 A per cent sign is dropped (GSM8K asks "what percentage" and marks `50`), and so is a unit.
 Scientific notation and spaces between thousands are not read.
