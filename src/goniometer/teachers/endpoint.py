@@ -32,6 +32,10 @@ class _AgainError(Exception):
         self.wait = wait
 
 
+class StoppedError(Exception):
+    """Another request failed for good: this one is not asked, or not again."""
+
+
 @final
 @dataclass(frozen=True)
 class Endpoint:
@@ -61,7 +65,9 @@ class Endpoint:
             The `text` and what it ended with, `finish`.
 
         Raises:
-            GoniometerError: the server refuses, or the last attempt brought no answer.
+            GoniometerError: the server refuses, or the last attempt brought no answer; either ends
+                the asking of all threads.
+            StoppedError: it has ended.
         """
         attempts = stop_after_attempt(self.server.attempts)
         asking = Retrying(
@@ -73,7 +79,13 @@ class Endpoint:
         )
         try:
             return asking(self._once, body)
+        except GoniometerError:
+            self.stopped.set()
+            raise
         except _AgainError as error:
+            if self.stopped.is_set():
+                raise StoppedError from None
+            self.stopped.set()
             raise GoniometerError(
                 f"the teacher gave no answer in {self.server.attempts} attempts",
                 file=self._url,
@@ -93,6 +105,8 @@ class Endpoint:
         return min(max(asked, 0.0), LONGEST_WAIT)
 
     def _once(self, body: dict[str, Any]) -> dict[str, str]:
+        if self.stopped.is_set():
+            raise StoppedError
         try:
             response = self.client.post(self._url, json=body)
         except httpx.InvalidURL as error:

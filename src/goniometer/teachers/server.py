@@ -9,6 +9,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Event
@@ -89,7 +90,7 @@ class ServerTeacher:
         if not missing:
             return
         require_server(self.server)
-        from goniometer.teachers.endpoint import Endpoint
+        from goniometer.teachers.endpoint import Endpoint, StoppedError
 
         stopped = Event()
         with Endpoint.opened(self.server, self.first_wait, stopped) as endpoint:
@@ -100,8 +101,9 @@ class ServerTeacher:
                     for draw in missing
                 }
                 for future in as_completed(asked):
-                    kept[asked[future]] = future.result()
-                    advance(1)
+                    with suppress(StoppedError):  # the one that failed comes, too
+                        kept[asked[future]] = future.result()
+                        advance(1)
             finally:
                 stopped.set()  # nobody waits for another attempt
                 pool.shutdown(cancel_futures=True)

@@ -76,7 +76,8 @@ def check_without_logprobs(plan: Plan, server: Server) -> None:
     """
     if plan.study.rollouts.behaviour == "base":
         return
-    arms = {c.arm: None for c in plan.cells if "behaviour" in c.objective.needs}
+    trained = [cell for cell in plan.cells if not cell.objective.on_policy]
+    arms = {cell.arm: None for cell in trained if "behaviour" in cell.objective.needs}
     if arms:
         raise GoniometerError(
             f"{', '.join(arms)}: takes the log-probs of the policy that sampled, and a server "
