@@ -89,6 +89,9 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
                 )
             ),
             Cell(notation.fixed(100 * p.smallest_margin, 1)),
+            Cell(notation.NONE, kind="absent")
+            if p.smallest_margin_holm is None
+            else Cell(notation.fixed(100 * p.smallest_margin_holm, 1)),
         ]
         for p in found
     ]  # fmt: skip
@@ -97,7 +100,8 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
         ("only first", "right"), ("only second", "right"), ("neither", "right"), ("n", ""),
         ("dropped", ""), ("exact", "p of a difference"), ("mid", "p of a difference"),
         ("exact, Holm", "p of a difference"), ("TOST", "p of equivalence"),
-        ("TOST, Holm", "p of equivalence"), ("smallest margin, points", ""),
+        ("TOST, Holm", "p of equivalence"), ("alone", "smallest margin, points"),
+        ("Holm", "smallest margin, points"),
     )  # fmt: skip
     columns = [
         Column("pair", numeric=False),
