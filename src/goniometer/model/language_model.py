@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from jinja2 import TemplateError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
@@ -73,12 +74,30 @@ class LanguageModel:
 
     def encode_prompt(self, question: str) -> tuple[int, ...]:
         """Encode as one user turn by the chat template, or as a line where there is none."""
+        return self.encode_turns([("user", question)], self.name)
+
+    def encode_turns(self, turns: Sequence[tuple[str, str]], where: str) -> tuple[int, ...]:
+        """Encode a conversation, pairs of role and text, up to the answer that is to come.
+
+        Raises:
+            GoniometerError: several turns and no chat template, or roles that the template refuses;
+                `where` names the conversation.
+        """
         if self.tokenizer.chat_template is None:
-            return tuple(self.tokenizer(question + "\n")["input_ids"])
-        turns = [{"role": "user", "content": question}]
-        tokens = self.tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+            if [role for role, _ in turns] != ["user"]:
+                raise GoniometerError(
+                    f"a conversation, and {self.name} has no chat template", file=where
+                )
+            return tuple(self.tokenizer(turns[0][1] + "\n")["input_ids"])
+        messages = [{"role": role, "content": text} for role, text in turns]
+        try:
+            tokens = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except TemplateError as error:
+            raise GoniometerError(
+                f"the chat template of {self.name} refuses it: {error}", file=where
+            ) from None
         return tuple(tokens)
 
     def encode_completion(self, text: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Rollouts in files: Parquet, written and read without loss, and JSON lines from elsewhere.
 
-Both have the fields of `Rollout`, one row (or line) a completion, rows of one problem together:
+Both have the fields of `Rollout`, one row (or line) a completion, rows of one problem together.
+Files of texts in place of token ids are read by `foreign`.
 
 | key | type | meaning |
 |---|---|---|
@@ -13,7 +14,7 @@ Both have the fields of `Rollout`, one row (or line) a completion, rows of one p
 | truncated | true or false | whether the completion was cut off before its end token |
 """
 
-import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from goniometer.errors import GoniometerError
 from goniometer.rollouts.data import Rollout, RolloutSet
+from goniometer.rollouts.records import records
 from goniometer.tasks import Correct, Ungraded, Wrong, grade_from_text, grade_to_text
 
 SCHEMA = pa.schema(
@@ -72,60 +74,61 @@ class _Row(BaseModel):
 
 
 def save(rollouts: RolloutSet, path: Path) -> None:
-    """Write Parquet; equal rollouts are equal bytes under one version of pyarrow."""
+    """Write Parquet; equal rollouts are equal bytes under one version of pyarrow.
+
+    The file is whole or not there: it is written beside its place, then moved.
+    """
     columns: dict[str, list[Any]] = {
         name: [getattr(row, name) for row in rollouts.rows] for name in SCHEMA.names
     }
     columns["grade"] = [grade_to_text(row.grade) for row in rollouts.rows]
-    pq.write_table(pa.table(columns, schema=SCHEMA), path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(pa.table(columns, schema=SCHEMA), aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read(path: Path) -> RolloutSet:
-    """Read a `.parquet` or `.jsonl` file with the keys above.
+    """Read a `.parquet` or `.jsonl` file with the keys above, a row at a time.
 
     Raises:
         GoniometerError: no such file, another kind of file, no rows, or the first row that
             cannot be used, by its number and key.
     """
-    if not path.is_file():
-        raise GoniometerError("no such file of rollouts", file=path)
-    readers = {".parquet": _parquet_rows, ".jsonl": _json_lines}
-    if path.suffix not in readers:
-        raise GoniometerError(
-            "not a file of rollouts", file=path, expected=f"a name in {' or '.join(readers)}"
-        )
-    rows = tuple(_rollouts(readers[path.suffix](path), path))
+    rows = tuple(_together(records(path), path))
     if not rows:
         raise GoniometerError("no rollouts in the file", file=path)
     return RolloutSet(rows)
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def rollout_of(record: Any, path: Path, where: str) -> Rollout:
+    """Read one row.
+
+    Raises:
+        GoniometerError: a key that is missing, unknown, or holds what it cannot.
+    """
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise GoniometerError(f"not a whole Parquet file: {error}", file=path) from None
-    for number, record in enumerate(table.to_pylist(), start=1):
-        yield f"row {number}", record
+        row = _Row.model_validate(record)
+    except ValidationError as error:
+        raise _explain(error, path, where) from None
+    return Rollout(
+        problem_id=row.problem_id,
+        prompt_tokens=tuple(row.prompt_tokens),
+        completion_tokens=tuple(row.completion_tokens),
+        text=row.text,
+        logprobs=None if row.logprobs is None else tuple(row.logprobs),
+        grade=row.grade,
+        truncated=row.truncated,
+    )
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        where = f"line {number}"
-        try:
-            yield where, json.loads(line)
-        except ValueError as error:
-            raise GoniometerError(f"not JSON: {error}", file=path, key=where) from None
-
-
-def _rollouts(records: Iterable[tuple[str, Any]], path: Path) -> Iterator[Rollout]:
+def _together(found: Iterable[tuple[str, Any]], path: Path) -> Iterator[Rollout]:
     seen: set[str] = set()
     last = None
-    for where, record in records:
-        try:
-            row = _Row.model_validate(record)
-        except ValidationError as error:
-            raise _explain(error, path, where) from None
+    for where, record in found:
+        row = rollout_of(record, path, where)
         if row.problem_id in seen and row.problem_id != last:
             raise GoniometerError(
                 "the rows of one problem stand apart",
@@ -133,18 +136,10 @@ def _rollouts(records: Iterable[tuple[str, Any]], path: Path) -> Iterator[Rollou
                 key=f"{where}: problem_id",
                 found=repr(row.problem_id),
                 expected=f"{last!r} or a new problem",
-                fix="sort the rows by problem",
+                fix="sort the rows by problem, as goniometer rollouts does",
             )
         seen.add(last := row.problem_id)
-        yield Rollout(
-            problem_id=row.problem_id,
-            prompt_tokens=tuple(row.prompt_tokens),
-            completion_tokens=tuple(row.completion_tokens),
-            text=row.text,
-            logprobs=None if row.logprobs is None else tuple(row.logprobs),
-            grade=row.grade,
-            truncated=row.truncated,
-        )
+        yield row
 
 
 def _explain(error: ValidationError, path: Path, where: str) -> GoniometerError:
