@@ -17,25 +17,30 @@ class Segment(Frozen):
     end: str
     positions: tuple[float, ...]
     loss: tuple[float | None, ...]  # nats a token; None where it is not finite
-    low: tuple[float | None, ...]  # bootstrap 95 % intervals over items
+    # Bootstrap 95 % intervals over items, which all points share; None with a single item.
+    low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     barrier: Reading
-    barrier_at: float | None  # position of the barrier
+    barrier_at: float | None  # position of the barrier; None where no point is above the chord
     midpoint: Reading
     midpoint_low: float | None
     midpoint_high: float | None
-    monotone: bool | None  # the loss never turns by more than its interval along the segment
+    # False where the loss rises somewhere and falls elsewhere, both beyond a simultaneous 95 %
+    # band of the differences between all positions; None where that cannot be told.
+    monotone: bool | None
     accuracy: tuple[float | None, ...] = ()  # greedy, by position; empty unless asked for
-    bare_answer: tuple[float | None, ...] = ()  # the paper's CE of the bare gold answer
+    # Nats a token of the gold `\boxed{answer}` directly after the prompt, the paper's measure:
+    # how likely a run answers without thinking. Empty unless asked for.
+    bare_answer: tuple[float | None, ...] = ()
 
 
 class Connectivity(Frozen):
     """All segments of one comparison, on the same items."""
 
     texts: Literal["reference solutions", "held-out rollouts"]
-    items: int
+    items: int  # problems: what is resampled
     tokens: int
     draws: int  # of the bootstrap
-    base: str
+    base: str  # what the segments call the base
     base_loss: float | None
     segments: tuple[Segment, ...]

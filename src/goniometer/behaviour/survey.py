@@ -1,0 +1,204 @@
+"""All points that paths and sums need, measured once: what connectivity and composition read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from goniometer.behaviour.evaluate import evaluate
+from goniometer.behaviour.interval import resampled
+from goniometer.behaviour.losses import BASE, BATCH_TOKENS, Losses, Point, losses_at, point
+from goniometer.behaviour.placed import Placed
+from goniometer.behaviour.texts import ReferenceTexts, Texts
+from goniometer.config import Evaluation
+from goniometer.deltas import AbstractMatrix, Delta
+from goniometer.errors import GoniometerError
+from goniometer.model import LanguageModel
+from goniometer.results import Reading
+from goniometer.seeds import derive
+from goniometer.tasks import AbstractTask, Problem
+
+SUM, MEAN = (1.0, 1.0), (0.5, 0.5)
+
+
+@final
+@dataclass(frozen=True)
+class Greedy:
+    """Problems to answer greedily at points: costs a generation of each at each point."""
+
+    task: AbstractTask
+    problems: Sequence[Problem]
+    settings: Evaluation
+
+
+@final
+@dataclass(frozen=True)
+class Paths:
+    """What is measured, and how.
+
+    Attributes:
+        positions: points of a segment, ends included; odd, so that the midpoint is one.
+        sums: also the sum of each pair, which `composition` reads.
+        batch_tokens: rows x length of a batch, but one row at least.
+        draws: of the bootstrap over items.
+        seed: of the draws.
+
+    Raises:
+        GoniometerError: on creation, an even number of positions, or fewer than three.
+    """
+
+    positions: int = 11
+    sums: bool = True
+    batch_tokens: int = BATCH_TOKENS
+    draws: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a path whose midpoint is not on it."""
+        if self.positions < 3 or self.positions % 2 == 0:
+            raise GoniometerError(
+                "no midpoint among the positions",
+                found=self.positions,
+                expected="an odd number from 3 up",
+            )
+
+
+USUAL = Paths()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was measured at each point, and the same bootstrap draws for all of them."""
+
+    runs: tuple[str, ...]
+    settings: Paths
+    texts: ReferenceTexts
+    losses: Losses
+    bare: Losses | None = None
+    accuracy: Mapping[Point, float | None] = field(default_factory=dict)
+    drawn: Mapping[Point, Float[np.ndarray, " draw"]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Draw items, the same ones at every point."""
+        sums = np.stack(list(self.losses.sums.values()))
+        seed = derive(self.settings.seed, "items of paths")
+        columns = resampled(sums, self.losses.tokens, self.settings.draws, seed).T
+        object.__setattr__(self, "drawn", dict(zip(self.losses.sums, columns, strict=True)))
+
+    @property
+    def items(self) -> int:
+        """Problems: what is resampled."""
+        return len(self.losses.items)
+
+
+def survey(
+    base: LanguageModel,
+    deltas: Mapping[str, Delta],
+    texts: ReferenceTexts,
+    settings: Paths = USUAL,
+    *,
+    bare: Texts | None = None,
+    greedy: Greedy | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Survey:
+    """Measure all segments between runs and from the base, each distinct point once.
+
+    Args:
+        base: what the runs were tuned from; left as it was.
+        deltas: updates by run, low rank, DoRA's or of full checkpoints.
+        texts: held out, fixed, the same at every point.
+        settings: positions, draws, seed.
+        bare: the paper's bare answers, see `bare_answers`.
+        greedy: problems to answer at every point.
+        advance: called with a number of texts or problems done; `work` says how many there are.
+
+    Raises:
+        GoniometerError: no runs; what does not fit the base, by its name.
+    """
+    if not deltas:
+        raise GoniometerError("there are no runs to draw paths between")
+    wanted = points_of(tuple(deltas), settings)
+    if bare is not None:
+        bare.require_fit(base)
+    losses = losses_at(
+        base, deltas, wanted, texts.texts, batch_tokens=settings.batch_tokens, advance=advance
+    )
+    bare_losses = None
+    if bare is not None:
+        bare_losses = losses_at(
+            base, deltas, wanted, bare, batch_tokens=settings.batch_tokens, advance=advance
+        )
+    accuracy = {} if greedy is None else _accuracies(base, deltas, wanted, greedy, advance)
+    return Survey(tuple(deltas), settings, texts, losses, bare_losses, accuracy)
+
+
+def _accuracies(
+    base: LanguageModel,
+    deltas: Mapping[str, Delta],
+    points: Sequence[Point],
+    greedy: Greedy,
+    advance: Callable[[int], None],
+) -> dict[Point, float | None]:
+    """Share of right answers among those that could be graded, a point at a time."""
+    found: dict[Point, float | None] = {}
+    for where in points:
+        placed = Placed(base, mixture(deltas, where))
+        scores = evaluate(placed, greedy.task, greedy.problems, greedy.settings, advance)
+        graded = [right for right in scores.outcomes() if right is not None]
+        found[where] = sum(graded) / len(graded) if graded else None
+    return found
+
+
+def work(
+    runs: Sequence[str],
+    texts: ReferenceTexts,
+    settings: Paths = USUAL,
+    *,
+    bare: Texts | None = None,
+    greedy: Greedy | None = None,
+) -> int:
+    """Total of what `survey` counts by `advance`."""
+    each = len(texts.texts.items) + (len(bare.items) if bare else 0)
+    each += len(greedy.problems) if greedy else 0
+    return len(points_of(runs, settings)) * each
+
+
+def ends_of_segments(runs: Sequence[str]) -> list[tuple[str, str]]:
+    """From the base to each run, then between all runs, in their order."""
+    return [*((BASE, run) for run in runs), *combinations(runs, 2)]
+
+
+def along(start: str, end: str, positions: int) -> list[Point]:
+    """Points of a segment; a point has one name from whichever end it is reached."""
+    most = positions - 1
+    return [point({start: (most - k) / most, end: k / most}) for k in range(positions)]
+
+
+def points_of(runs: Sequence[str], settings: Paths) -> list[Point]:
+    """Distinct points of all segments, and the sum of each pair."""
+    found: Iterable[Point] = (
+        where for ends in ends_of_segments(runs) for where in along(*ends, settings.positions)
+    )
+    added = (point({a: 1.0, b: 1.0}) for a, b in combinations(runs, 2)) if settings.sums else ()
+    return list(dict.fromkeys([*found, *added]))
+
+
+def mixture(deltas: Mapping[str, Delta], where: Point) -> dict[str, AbstractMatrix]:
+    """Form the one update of a point; low rank stays low rank."""
+    found: dict[str, AbstractMatrix] = {}
+    for run, coefficient in where:
+        for name, matrix in deltas[run].items():
+            scaled = matrix.scaled(coefficient)
+            found[name] = found[name] + scaled if name in found else scaled
+    return found
+
+
+def finite(value: float, what: str) -> Reading:
+    """Return a reading of a number, undefined where it is not finite."""
+    if np.isfinite(value):
+        return Reading(value=float(value))
+    return Reading(undefined=f"{what} is not finite")
