@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from trl.data_utils import extract_prompt
@@ -192,7 +193,7 @@ def test_bad_input_is_named_by_its_line(tmp_path, records, fields, message):
 
 def test_a_line_that_is_not_json_and_a_source_that_is_not_there(tmp_path):
     file = lines(tmp_path, A)
-    with open(file, "a") as out:
+    with Path(file).open("a") as out:
         out.write("\n{")
     with pytest.raises(GoniometerError, match="line 3: not JSON"):
         said(file)

@@ -7,15 +7,17 @@ import pytest
 from goniometer.config import Rollouts
 from goniometer.errors import GoniometerError
 from goniometer.rollouts import RolloutSet, sources
-from goniometer.rollouts.given import divide
+from goniometer.rollouts.given import divide, read_given
 from tests.rollouts_factory import make_rollouts
+from tests.tiny_model import tiny_model
 
 SETTINGS = Rollouts(prompts=3, held_out_prompts=2, rows_per_prompt=2)
 
 
 def divided(rollouts: RolloutSet, folder):
     sources.save(rollouts, folder / "rollouts.parquet")
-    return divide(folder / "rollouts.parquet", SETTINGS, 0, vocabulary=30)
+    settings = SETTINGS.model_copy(update={"file": str(folder / "rollouts.parquet")})
+    return divide(read_given(settings, tiny_model()), settings, 0, vocabulary=30)
 
 
 def test_training_and_held_out_rows_share_no_prompt(tmp_path):

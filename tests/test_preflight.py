@@ -14,9 +14,11 @@ from goniometer.errors import GoniometerError
 from goniometer.model.reference import find
 from goniometer.objectives import OBJECTIVES, build
 from goniometer.rollouts import RolloutSet, sources
+from goniometer.seeds import derive
 from goniometer.study.preflight import check_rollouts, examine
 from goniometer.study.preflight.rollouts import nothing_to_learn
 from goniometer.study_file import read_study
+from goniometer.tasks import TASKS
 from tests.conftest import Command
 from tests.fake_hub import FakeHub, serving
 from tests.rollouts_factory import make_rollouts
@@ -303,3 +305,25 @@ def test_of_a_model_of_the_hub_only_headers_are_fetched_and_for_a_plan_nothing(t
     ]
     assert {"config.json", "tokenizer.json"} <= asked
     assert not any(name.endswith(".safetensors") for name in asked)
+
+
+def test_a_file_with_a_test_problem_is_refused(tmp_path: Path, command: Command):
+    """Texts named directly: the planted prompt is the first problem that the study evaluates on."""
+    planted = TASKS["arithmetic"]().problems("test", 1, derive(0, "test"))[0].question
+    questions = [f"Ada has {n} apples ." for n in range(2, 26)]
+    path = tmp_path / "texts.jsonl"
+
+    def write(prompts: list[str]) -> None:
+        rows = [
+            {"prompt": prompt, "completion": f"#### {label}", "label": label}
+            for prompt in prompts
+            for label in (0, 1)
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    study = study_file(tmp_path, rollouts={"file": str(path)}, floors=None)
+    write(questions)
+    assert not examine(read_study(study), tmp_path / "out", fetch=False).faults.found
+    write([*questions, planted])
+    (line,) = refused(command, study)
+    assert "1 of 25 prompts are test problems of arithmetic" in line

@@ -4,19 +4,36 @@ from pathlib import Path
 
 from goniometer.config import Rollouts
 from goniometer.errors import GoniometerError
+from goniometer.model import LanguageModel
 from goniometer.results import RolloutReport
 from goniometer.rollouts.data import RolloutSet
+from goniometer.rollouts.foreign import Source, encode
+from goniometer.rollouts.foreign import read as read_foreign
+from goniometer.rollouts.foreign.ids import distinct
+from goniometer.rollouts.foreign.read import is_tokens
 from goniometer.rollouts.sample import report
 from goniometer.rollouts.sources import read
 
 
+def read_given(settings: Rollouts, base: LanguageModel) -> RolloutSet:
+    """Read the study's file: token ids as they are, texts as the base encodes them.
+
+    Raises:
+        GoniometerError: as `sources.read`, or as `foreign.read` and `encode`.
+    """
+    source = Source(settings.file or "", settings.format, settings.fields)
+    if is_tokens(source):
+        return read(Path(source.reference))
+    return encode(distinct(read_foreign(source)), base).rollouts
+
+
 def divide(
-    file: Path, settings: Rollouts, seed: int, vocabulary: int
+    drawn: RolloutSet, settings: Rollouts, seed: int, vocabulary: int
 ) -> tuple[RolloutSet, RolloutSet, RolloutSet, RolloutReport]:
     """Take the first mixed prompts of a file for training and the next ones as held out.
 
     Args:
-        file: Parquet or JSON lines, see `sources`.
+        drawn: what the file holds, see `read_given`.
         settings: how many prompts of each, and rows a prompt.
         seed: of the thinning.
         vocabulary: size of the base's vocabulary; every token id must be below it.
@@ -26,10 +43,10 @@ def divide(
         the report.
 
     Raises:
-        GoniometerError: as `sources.read`; too few mixed prompts; a token id that is none; one
+        GoniometerError: too few mixed prompts; a token id that is none; one
             prompt under two ids.
     """
-    drawn = read(file)
+    file = Path(settings.file or "")
     largest = max(max(*row.prompt_tokens, *row.completion_tokens) for row in drawn.rows)
     if largest >= vocabulary:
         raise GoniometerError(

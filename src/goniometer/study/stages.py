@@ -15,7 +15,7 @@ from goniometer.model import LanguageModel, load
 from goniometer.progress import Shown
 from goniometer.results import RolloutReport
 from goniometer.rollouts import RolloutSet, sources
-from goniometer.rollouts.given import divide
+from goniometer.rollouts.given import divide, read_given
 from goniometer.rollouts.sample import report, require_same_tokens, sample_pool, thin
 from goniometer.seeds import derive
 from goniometer.store import Store
@@ -94,8 +94,8 @@ def get_rollouts(run: Run) -> Sampled:
     """Sample the teacher on training and validation prompts, or read the study's file."""
     settings, study = run.study.rollouts, run.study
     if settings.file is not None:
-        vocabulary = len(run.base.tokenizer)
-        pool, train, held_out, told = divide(Path(settings.file), settings, study.seed, vocabulary)
+        vocabulary, rows = len(run.base.tokenizer), read_given(settings, run.base)
+        pool, train, held_out, told = divide(rows, settings, study.seed, vocabulary)
         return Sampled(train, held_out, told, _by_share(run, pool))
 
     teacher = open_teacher(study.models, run.base, partial(load_model, study))

@@ -6,8 +6,8 @@ from goniometer.config import Server
 from goniometer.errors import Faults, GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.objectives import AbstractObjective
-from goniometer.rollouts import Rollout, RolloutSet, sources
-from goniometer.rollouts.given import divide
+from goniometer.rollouts import Rollout, RolloutSet
+from goniometer.rollouts.given import divide, read_given
 from goniometer.seeds import derive
 from goniometer.study.plan import Plan
 from goniometer.study.preflight.models import context_of
@@ -24,15 +24,17 @@ def check_file(plan: Plan, base: LanguageModel) -> RolloutSet:
     """
     settings, faults = plan.study.rollouts, Faults()
     file = Path(settings.file or "")
-    drawn = sources.read(file)
+    drawn = read_given(settings, base)
     with faults.collected():
-        divide(file, settings, plan.study.seed, len(base.tokenizer))
+        divide(drawn, settings, plan.study.seed, len(base.tokenizer))
     with faults.collected():
         check_rollouts(plan, drawn, str(file))
     with faults.collected():
         _check_lengths(drawn, base, str(file))
     with faults.collected():
         _check_gradable(plan, drawn, str(file))
+    with faults.collected():
+        _check_apart_from_test(plan, drawn, base, str(file))
     faults.raise_any()
     return drawn
 
@@ -132,6 +134,28 @@ def _check_gradable(plan: Plan, rollouts: RolloutSet, where: str) -> None:
             key="problem_id",
             found=repr(strange[0]),
             fix="drop that arm, or let the rollouts be sampled",
+        )
+
+
+def _check_apart_from_test(
+    plan: Plan, rollouts: RolloutSet, base: LanguageModel, where: str
+) -> None:
+    """Require that no prompt is a test problem of the study: its answer would be trained on."""
+    study = plan.study
+    asked = plan.task.problems("test", study.evaluation.problems, derive(study.seed, "test"))
+    ids = {problem.id for problem in asked}
+    prompts = {base.encode_prompt(problem.question.strip()) for problem in asked}
+    prompts |= {base.encode_prompt(problem.question) for problem in asked}
+    groups = [rollouts.rows[indices[0]] for _, indices in rollouts.groups()]
+    found = [row for row in groups if row.problem_id in ids or row.prompt_tokens in prompts]
+    if found:
+        raise GoniometerError(
+            f"{len(found)} of {len(groups)} prompts are test problems of {plan.task.name}, on "
+            "which the study evaluates",
+            file=where,
+            key="problem_id",
+            found=repr(found[0].problem_id),
+            fix="leave them out of the file",
         )
 
 
