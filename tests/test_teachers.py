@@ -93,6 +93,24 @@ def test_greedy_completions_do_not_hang_on_the_batch(embedded):
     assert greedy(12) == greedy(5) == greedy(1)
 
 
+def test_prompts_that_are_read_once_for_all_their_samples_draw_the_same(monkeypatch):
+    """In float64, against rows that are each read alone; one prompt is cut by a batch's end."""
+    module = sys.modules["goniometer.model.generate"]
+    model, read, plain = tiny_model(), [], module._read
+
+    def counted(network, tokens, mask, rows):
+        read.append((len(tokens), len(rows)))
+        return plain(network, tokens, mask, rows)
+
+    monkeypatch.setattr(module, "_read", counted)
+    shared = complete(TransformersTeacher(model))
+    assert [rows for _, rows in read] == [5, 5, 5, 5, 4]
+    assert {distinct for distinct, _ in read} <= {2, 3}
+    monkeypatch.setattr(module, "_shares", lambda network: False)
+    assert complete(TransformersTeacher(model)) == shared
+    assert len(read) == 5
+
+
 # Resume
 
 

@@ -1,5 +1,6 @@
 """Complete prompts, by transformers' own generate."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from functools import partial
 from typing import Any, final
 
 import torch
-from transformers import GenerationConfig
+from jaxtyping import Int
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig
 
 from goniometer.model.language_model import LanguageModel
 from goniometer.seeds import derive
@@ -80,18 +83,57 @@ def generate(
 def _batch(
     model: LanguageModel, prompts: Sequence[Sequence[int]], settings: GenerationConfig, seed: int
 ) -> list[Generation]:
-    """Complete prompts at once, padded on the left."""
+    """Complete prompts at once, padded on the left; prompts that stand there twice are read once.
+
+    Draws come in the order of the rows, whatever is shared.
+    """
     network: Any = model.network
-    width = max(map(len, prompts))
-    gaps = [width - len(prompt) for prompt in prompts]
-    padded = [[*[model.pad_token] * g, *p] for g, p in zip(gaps, prompts, strict=True)]
+    distinct = {
+        tuple(prompt): number for number, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))
+    }
+    width = max(map(len, distinct))
+    gaps = [width - len(prompt) for prompt in distinct]
+    padded = [[*[model.pad_token] * g, *p] for g, p in zip(gaps, distinct, strict=True)]
     tokens = torch.tensor(padded, device=network.device)
-    mask = torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]
+    mask = (torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]).long()
+    rows = tokens.new_tensor([distinct[tuple(prompt)] for prompt in prompts])
+    read = {}
+    if len(distinct) < len(prompts) and width > 1 and _shares(network):
+        read = {"past_key_values": _read(network, tokens, mask, rows)}
     with _seeded(seed, network.device):
         output = network.generate(
-            input_ids=tokens, attention_mask=mask.long(), generation_config=settings
+            input_ids=tokens[rows], attention_mask=mask[rows], generation_config=settings, **read
         )
     return [_until(model.end_token, completion) for completion in output[:, width:].tolist()]
+
+
+def _shares(network: Any) -> bool:
+    """Whether keys and values of a prompt are all that its completions take from it."""
+    known = inspect.signature(network.forward).parameters
+    wanted = {"past_key_values", "position_ids", "logits_to_keep"}
+    return wanted <= known.keys() and not getattr(network, "_is_stateful", False)
+
+
+def _read(
+    network: Any,
+    tokens: Int[Tensor, "prompt width"],
+    mask: Int[Tensor, "prompt width"],
+    rows: Int[Tensor, " row"],
+) -> DynamicCache:
+    """Read all but the last token of each prompt; return keys and values by row."""
+    cache: Any = DynamicCache(config=network.config)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    with torch.no_grad():
+        network(
+            input_ids=tokens[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    cache.batch_select_indices(rows)
+    return cache
 
 
 @contextmanager
