@@ -26,7 +26,7 @@ from goniometer.seeds import derive
 
 BASE = "base"
 # Independent random features for the null; all their pairs are uncorrelated draws.
-RANDOM_SETS = 14
+RANDOM_SETS = 10
 
 
 DEFAULT = Activations()

@@ -142,7 +142,7 @@ def _spectra(files: FeatureFiles, module: str, groups: Sequence[slice]) -> Spect
 
 
 def _mean(files: FeatureFiles, module: str, groups: Sequence[slice]) -> Float[Tensor, " width"]:
-    total = sum(files.read((module,), part).sum(0) for part in groups)
+    total = sum(files.read((module,), part).double().sum(0) for part in groups)
     return torch.as_tensor(total) / groups[-1].stop
 
 
@@ -152,12 +152,12 @@ def _eigenvalues(
     """Of X'X / n, or of X X' / n where tokens are fewer than features: they are the same."""
     tokens, width = groups[-1].stop, files.width((module,))
     if tokens <= width:
-        X = files.read((module,), slice(0, tokens)) - centre
+        X = files.read((module,), slice(0, tokens)).double() - centre
         product = X @ X.T
     else:
         product = torch.zeros(width, width, dtype=torch.float64)
         for part in groups:
-            X = files.read((module,), part) - centre
+            X = files.read((module,), part).double() - centre
             product += X.T @ X
     if not bool(product.isfinite().all()):
         raise GoniometerError("the base's activations are not finite", key=module)

@@ -58,11 +58,11 @@ class FeatureFiles:
         return self.files[key][1]
 
     def read(self, key: Key, part: slice) -> Float[Tensor, "token width"]:
-        """Read features of a range of tokens, in float64."""
+        """Read features of a range of tokens, as they were written."""
         path, width, dtype = self.files[key]
         count, offset = (part.stop - part.start) * width, part.start * width * dtype.itemsize
         values = np.fromfile(path, dtype, count, offset=offset)
-        return torch.from_numpy(values).double().view(-1, width)
+        return torch.from_numpy(values).view(-1, width)
 
 
 @contextmanager

@@ -40,8 +40,8 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-# Entries of products of features that stand in memory at once: 32 MB.
-ENTRIES = 1 << 22
+# Entries of products of features that stand in memory at once: 64 MB.
+ENTRIES = 1 << 23
 FEWEST = 4  # tokens, for the estimator to be defined
 # An HSIC of a run with itself, as a share of its biased one, that is rounding.
 NOTHING = 1e-12
@@ -51,7 +51,7 @@ _LAST = 1 - 2.0**-52
 @final
 @dataclass(frozen=True)
 class LayerFeatures:
-    """Features of all runs at one layer, read a range of tokens at a time, in float64.
+    """Features of all runs at one layer, read a range of tokens at a time.
 
     `groups` are ranges of tokens that follow each other and cover all of them.
     """
@@ -122,15 +122,17 @@ def layer_cka(layer: LayerFeatures) -> dict[tuple[int, int], Estimate]:
 
 
 def _sums(layer: LayerFeatures, run: int) -> _Run:
-    first = sum(layer.read(run, part).sum(0) for part in layer.groups)
+    first = sum(layer.read(run, part).double().sum(0) for part in layer.groups)
     mean = torch.as_tensor(first) / layer.tokens
-    X = layer.read(run, slice(0, layer.tokens)) - mean
-    square = X.square().sum(1)
-    sums = torch.stack([X[part].sum(0) for part in layer.groups])[: layer.kept.shape[1] - 1]
+    left = layer.kept.shape[1] - 1
+    parts = [layer.read(run, part) - mean for part in layer.groups]
+    square = torch.cat([torch.einsum("td,td->t", X, X) for X in parts])
+    sums = torch.stack([X.sum(0) for X in parts])[:left]
     # Without group g the sum of all rows is -s_g.
-    rows = torch.cat([torch.zeros(len(X), 1).double(), X @ sums.T], 1) + square[:, None]
-    squared = torch.cat([torch.zeros(1).double(), sums.square().sum(1)])
-    return _Run(mean, square, rows * layer.kept, squared - square @ layer.kept)
+    rows = torch.nn.functional.pad(torch.cat([X @ sums.T for X in parts]), (1, 0))
+    squared = torch.nn.functional.pad(sums.square().sum(1), (1, 0))
+    kept = layer.kept
+    return _Run(mean, square, (rows + square[:, None]) * kept, squared - square @ kept)
 
 
 def _products(
@@ -142,31 +144,40 @@ def _products(
     if layer.tokens <= width:
         return _by_tokens(layer, runs, pairs)
     found = {}
+    # Written over for every pair: fresh memory costs as much as what is done with it.
+    X, Y = (torch.empty(layer.tokens, width, dtype=torch.float64) for _ in "ab")
+    step = max(1, min(width, ENTRIES // (len(layer.groups) * width)))
+    strip = torch.empty(len(layer.groups), step, width, dtype=torch.float64)
     for a in finite:
-        X = _centred(layer, runs, a)
+        _centred(layer, runs, a, X)
         for b in [other for first, other in pairs if first == a]:
-            Y = X if a == b else _centred(layer, runs, b)
-            found[a, b] = _by_features(X, Y, layer.groups)
+            of_b = X if a == b else _centred(layer, runs, b, Y)
+            found[a, b] = _by_features(X, of_b, layer.groups, strip)
     return found
 
 
-def _centred(layer: LayerFeatures, runs: Sequence[_Run], run: int) -> Float[Tensor, "token width"]:
-    return layer.read(run, slice(0, layer.tokens)) - runs[run].mean
+def _centred(
+    layer: LayerFeatures, runs: Sequence[_Run], run: int, out: Float[Tensor, "token width"]
+) -> Float[Tensor, "token width"]:
+    for part in layer.groups:
+        torch.sub(layer.read(run, part), runs[run].mean, out=out[part])
+    return out
 
 
 def _by_features(
-    X: Float[Tensor, "token width"], Y: Float[Tensor, "token width"], groups: Sequence[slice]
+    X: Float[Tensor, "token width"],
+    Y: Float[Tensor, "token width"],
+    groups: Sequence[slice],
+    strip: Float[Tensor, "group some width"],
 ) -> Float[Tensor, "group group"]:
-    """<X_g'Y_g, X_h'Y_h> for all groups, some columns of X at a time."""
-    width = X.shape[1]
-    step = max(1, ENTRIES // (len(groups) * width))
+    """<X_g'Y_g, X_h'Y_h> for all groups, as many columns of X at a time as the strip has."""
+    step, width = strip.shape[1:]
     T = torch.zeros(len(groups), len(groups), dtype=torch.float64)
-    products = torch.empty(len(groups), min(step, width), width, dtype=torch.float64)
     for start in range(0, width, step):
-        strip = products[:, : min(step, width - start)]
+        products = strip[:, : min(step, width - start)]
         for group, part in enumerate(groups):
-            torch.mm(X[part, start : start + step].T, Y[part], out=strip[group])
-        flat = strip.flatten(1)
+            torch.mm(X[part, start : start + step].T, Y[part], out=products[group])
+        flat = products.flatten(1)
         T += flat @ flat.T
     return T
 
@@ -179,10 +190,11 @@ def _by_tokens(
     T = {pair: torch.zeros(len(groups), len(groups), dtype=torch.float64) for pair in pairs}
     starts = torch.tensor([part.start for part in groups])
     of_token = torch.bucketize(torch.arange(layer.tokens), starts, right=True) - 1
+    X = torch.empty(layer.tokens, len(runs[0].mean), dtype=torch.float64)
     for group, part in enumerate(groups):
         gram = {}
         for run in sorted({run for pair in pairs for run in pair}):
-            X = _centred(layer, runs, run)
+            _centred(layer, runs, run, X)
             gram[run] = X[part] @ X.T
         for a, b in pairs:
             T[a, b][group].index_add_(0, of_token, (gram[a] * gram[b]).sum(0))
