@@ -42,7 +42,7 @@ from torch import Tensor
 
 # Entries of products of features that stand in memory at once: 64 MB.
 ENTRIES = 1 << 23
-FEWEST = 4  # tokens, for the estimator to be defined
+SHARE = 96  # columns of them that are summed at once
 # An HSIC of a run with itself, as a share of its biased one, that is rounding.
 NOTHING = 1e-12
 _LAST = 1 - 2.0**-52
@@ -111,7 +111,7 @@ def layer_cka(layer: LayerFeatures) -> dict[tuple[int, int], Estimate]:
     found = {}
     for a, b in combinations(range(layer.runs), 2):
         if a in varied and b in varied:
-            values = hsic[a, b] / (hsic[a, a] * hsic[b, b]).sqrt()
+            values = (hsic[a, b] / (hsic[a, a] * hsic[b, b]).sqrt()).clamp(-1, 1)
             biased = float(products[a, b].sum()) / sqrt(norms[a] * norms[b])
             found[a, b] = Estimate(float(values[0]), *_interval(values), biased)
         elif a in finite and b in finite:
@@ -145,9 +145,11 @@ def _products(
         return _by_tokens(layer, runs, pairs)
     found = {}
     # Written over for every pair: fresh memory costs as much as what is done with it.
-    X, Y = (torch.empty(layer.tokens, width, dtype=torch.float64) for _ in "ab")
+    # Products within a group in the features' own precision, all sums of them in float64.
+    dtype = layer.read(finite[0], slice(0, 1)).dtype if finite else torch.float64
+    X, Y = (torch.empty(layer.tokens, width, dtype=dtype) for _ in "ab")
     step = max(1, min(width, ENTRIES // (len(layer.groups) * width)))
-    strip = torch.empty(len(layer.groups), step, width, dtype=torch.float64)
+    strip = torch.empty(len(layer.groups), step, width, dtype=dtype)
     for a in finite:
         _centred(layer, runs, a, X)
         for b in [other for first, other in pairs if first == a]:
@@ -177,8 +179,9 @@ def _by_features(
         products = strip[:, : min(step, width - start)]
         for group, part in enumerate(groups):
             torch.mm(X[part, start : start + step].T, Y[part], out=products[group])
-        flat = products.flatten(1)
-        T += flat @ flat.T
+        for columns in products.split(SHARE, 1):
+            flat = columns.flatten(1).double()
+            T += flat @ flat.T
     return T
 
 
@@ -219,6 +222,7 @@ def _hsic(
 
 def _interval(values: Float[Tensor, " left"]) -> tuple[float | None, float | None]:
     """95 % interval from the estimates without each group (Efron and Stein, 1981), in atanh."""
+    own = float(values[0])
     estimate, *others = values.clamp(-_LAST, _LAST).tolist()
     if len(others) < 2 or not bool(values.isfinite().all()):
         return None, None
@@ -226,4 +230,5 @@ def _interval(values: Float[Tensor, " left"]) -> tuple[float | None, float | Non
     count = len(others)
     error = sqrt((count - 1) / count * float((z - z.mean()).square().sum()))
     reach = float(stats.t.ppf(0.975, count - 1)) * error
-    return tanh(atanh(estimate) - reach), tanh(atanh(estimate) + reach)
+    low, high = (tanh(atanh(estimate) + reach * side) for side in (-1, 1))
+    return min(low, own), max(high, own)
