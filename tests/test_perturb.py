@@ -140,14 +140,17 @@ def test_in_flight_a_weight_comes_back_where_its_module_fails():
     plain = logits(network)
     q_proj = "model.layers.1.self_attn.q_proj"
     delta = {q_proj: whole_update(network)[q_proj]}
+    weight = network.get_submodule(q_proj).weight
+    own = weight.data_ptr()
 
-    def fail(module, inputs, output):
+    def fail(module, inputs):
         raise KeyError
 
     with perturbed(network, [delta], torch.ones(1, 1), in_flight=True):
-        handle = network.get_submodule(q_proj).register_forward_hook(fail)
+        handle = network.get_submodule(q_proj).register_forward_pre_hook(fail)
         with pytest.raises(KeyError):
             logits(network)
+        assert weight.data_ptr() == own
         handle.remove()
     assert torch.equal(logits(network), plain)
 
