@@ -236,6 +236,75 @@ def rollouts(  # noqa: PLR0913, PLR0917 (an option each)
 
 
 @app.command(no_args_is_help=True)
+def paired(
+    logs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: samples_*.jsonl of lm-eval, .eval or .json of Inspect, JSON lines "
+            "of id and score, or a folder with one of these; NAME=LOG names one."
+        ),
+    ],
+    filter: Annotated[
+        str | None,
+        typer.Option(help="Which answer extractor's scores, where a log holds several."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Which score, where a log holds several.")
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(help="Accuracies that differ by less than this count as equivalent."),
+    ] = 0.02,
+    grade: Annotated[
+        str | None,
+        typer.Option(
+            help="Grade answers that have keys and no scores: gsm8k; --filter then names the "
+            "extractor (strict, flexible, boxed, json)."
+        ),
+    ] = None,
+    allow_partial: Annotated[
+        bool,
+        typer.Option("--allow-partial", help="Compare also where under 90 % of items are common."),
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the numbers into this file.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write paired.json, summary.md and paired.html into this folder."
+        ),
+    ] = None,
+) -> None:
+    """Compare evaluation logs of the same items in pairs: different, equivalent, or undecided.
+
+    Needs no model and no tool that wrote the logs. Items are joined on what was asked and its
+    answer key. Holm-adjusted exact McNemar tests decide difference, Holm-adjusted equivalence
+    tests at the margin decide sameness: not significant is never read as the same.
+
+    [bold]Examples[/bold]
+
+    goniometer paired sft=a/samples_gsm8k.jsonl dpo=b/samples_gsm8k.jsonl --filter strict-match
+
+    goniometer paired logs/one.eval logs/other.eval --margin 0.01 -o report
+
+    goniometer paired a.jsonl b.jsonl c.jsonl --grade gsm8k --json paired.json
+    """
+    from goniometer.paired_console import paired_logs
+
+    paired_logs(
+        logs,
+        filter=filter,
+        metric=metric,
+        grade=grade,
+        margin=margin,
+        allow_partial=allow_partial,
+        json_file=json_file,
+        out=out,
+    )
+
+
+@app.command(no_args_is_help=True)
 def sample(study_file: StudyFile, out: RunFolder = None) -> None:
     """Run a study up to its rollouts.
 

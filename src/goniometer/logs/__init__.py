@@ -7,6 +7,7 @@ inspect_ai.py logs of Inspect, `.json` and `.eval`
 archive.py    members of a zip archive, Zstandard too
 zeroeval.py   rows of `id`, `output`, `gold`: ungraded answers
 generic.py    rows of an id and a score
+grading.py    grades answers that a log holds without a score
 read.py       which of these a file is
 
 To add a format: write `logs/yours.py` with a function that recognises an opened file and one that
