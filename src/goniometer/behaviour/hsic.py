@@ -179,8 +179,8 @@ def _by_features(
         products = strip[:, : min(step, width - start)]
         for group, part in enumerate(groups):
             torch.mm(X[part, start : start + step].T, Y[part], out=products[group])
-        for columns in products.split(SHARE, 1):
-            flat = columns.flatten(1).double()
+        for own in range(0, products.shape[1], SHARE):
+            flat = products[:, own : own + SHARE].flatten(1).double()
             T += flat @ flat.T
     return T
 
