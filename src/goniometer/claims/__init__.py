@@ -1,13 +1,17 @@
 """The claims of arXiv 2606.23740 as predicates on a study's results. No torch.
 
-evidence.py    finds cells, pairs, floors and nulls; how parts of a claim become its verdict
-directions.py  claims about directions and sizes; scores.py about accuracies
+evidence.py     finds cells, their repeats at other seeds, pairs, floors and nulls
+parts.py        one number of a claim with interval, null and floor; how parts become a verdict
+directions.py   cosines of whole updates; sizes.py norms, ranks and learning rates; sides.py u1, v1
+paths.py        losses along segments; activations.py CKA; scores.py accuracies
 
 Cells are found by objective and options, at one learning rate; their names are the user's. A
 claim holds where every part of it is shown, does not hold where one part is refuted, and is not
 measured otherwise, with the numbers or the reason in `found`. No claim holds because a difference
-is not significant, and none is decided without its seed floor. The rule of each claim, with its
-tolerances, is the docstring of its function.
+is not significant, no part is decided without its seed floor, and where the grid has three seeds a
+claim speaks of them, not of the first. Modules and layers of one run are no sample of runs: there
+is no interval over them. The rule of each claim, with its tolerances, is the docstring of its
+function.
 
 To add a claim: write such a function and add its line to CLAIMS.
 """
@@ -16,9 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.claims import directions, scores
-from goniometer.claims.evidence import Evidence, Finding, NotMeasuredError
-from goniometer.results import Claim, Results
+from goniometer.claims import activations, directions, paths, scores, sides, sizes
+from goniometer.claims.evidence import Evidence
+from goniometer.claims.parts import Finding, NotMeasuredError
+from goniometer.results import Claim, ClaimPart, Reading, Results
 
 
 @final
@@ -30,13 +35,6 @@ class Row:
     claim: str
     printed: str
     rule: Callable[[Evidence], Finding]
-
-
-def _needs(what: str) -> Callable[[Evidence], Finding]:
-    def rule(_: Evidence) -> Finding:
-        raise NotMeasuredError(f"needs {what}, which this version does not measure")
-
-    return rule
 
 
 CLAIMS: tuple[Row, ...] = (
@@ -56,34 +54,34 @@ CLAIMS: tuple[Row, ...] = (
     ),
     Row(
         5, "Offline GRPO stays in SFT's basin", "losses monotone along the segment",
-        _needs("the loss along a path between two runs"),
+        paths.in_the_basin,
     ),
     Row(
         6, "DPO is near-orthogonal, of higher rank, smaller",
         "cosine .057 to .065; effective rank 24.5 against about 16; norm 13x smaller, at lr / 10",
-        directions.dpo_apart,
+        sizes.dpo_apart,
     ),
     Row(
         7, "DPO is behind a barrier", "RIFT to DPO 3.82, 7.06, 8.64",
-        _needs("the loss along a path between two runs"),
+        paths.behind_a_barrier,
     ),
     Row(
         8, "late-layer CKA collapses for DPO",
         "about .93 falls to about .45 from layer 25; SFT to RIFT above .99",
-        _needs("the similarity of activations"),
+        activations.collapses,
     ),
     Row(
         9, "input directions agree, output directions differ",
         "v1 .94 to 1.00 without DPO, .66 to .70 with; u1 .97 / .79 / .65 / .11",
-        directions.inputs_agree,
+        sides.inputs_agree,
     ),
     Row(
         10, "a seed rotates the update more than the loss does, on the input side only",
-        "two seeds: cosine .07 to .36, u1 .99, v1 .07, no barrier", directions.seed_rotates,
+        "two seeds: cosine .07 to .36, u1 .99, v1 .07, no barrier", sides.seed_rotates,
     ),
     Row(
         11, "a learning rate rotates as well as scales", "10x: cosine about .55, norm about 3x",
-        directions.rate_rotates,
+        sizes.rate_rotates,
     ),
     Row(
         12, "DPO scores highest",
@@ -94,18 +92,25 @@ CLAIMS: tuple[Row, ...] = (
 
 def judge(results: Results) -> tuple[Claim, ...]:
     """Try every claim on the results of a study, in the order of the table."""
-    return tuple(_judge(row, Evidence(results)) for row in CLAIMS)
+    evidence = Evidence(results)
+    return tuple(_judge(row, evidence) for row in CLAIMS)
 
 
 def _judge(row: Row, evidence: Evidence) -> Claim:
     try:
         finding = row.rule(evidence)
         open_ = "undecided: " if finding.verdict == "not measured" else ""
-        verdict, found = finding.verdict, open_ + finding.found
+        found = open_ + finding.found
     except NotMeasuredError as reason:
-        verdict, found = "not measured", str(reason)
+        missing = ClaimPart(what=row.claim, estimate=Reading(undefined=str(reason)))
+        finding, found = Finding((missing,), str(reason)), str(reason)
     return Claim(
-        number=row.number, claim=row.claim, printed=row.printed, found=found, verdict=verdict
+        number=row.number,
+        claim=row.claim,
+        printed=row.printed,
+        found=found,
+        verdict=finding.verdict,
+        parts=finding.parts,
     )
 
 

@@ -1,216 +1,180 @@
-"""Claims about the directions and sizes of the updates.
+"""Claims about the directions of the updates as a whole.
 
-Every rule compares with the study's own seed floor; "the tolerance" is the drop of a cosine by
-another data order alone (`Evidence.cosine_tolerance`), .02 at least.
+Where the grid has three seeds, claims speak of the arms: cosines across seeds, corrected for what
+a seed takes from them, so that a repeat gives 1. Elsewhere they speak of one run an arm. Those
+share a data order and so its noise, which the floor's runs do not: a cosine below the floor's bound
+is then shown to be below it, one above it is not shown to be that of a repeat.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import fmean
 
-from goniometer.claims.evidence import (
-    TOLERANCE,
-    WITHOUT_DPO,
-    Evidence,
+from goniometer.claims.evidence import TOLERANCE, Evidence
+from goniometer.claims.parts import (
+    Estimate,
     Finding,
     NotMeasuredError,
-    each_pair,
+    attempt,
+    count,
     exceeds,
     number,
-    settle,
+    optional,
+    over_seeds,
+    part,
     span,
+    spanned,
 )
-from goniometer.results import Cell
+from goniometer.results import Cell, ClaimPart
 
 # The paper calls .967 colinear and .065 near-orthogonal; our cuts leave room on both sides.
 COLINEAR = 0.95
-NEAR_ORTHOGONAL = 0.10
-# Agreement of top singular vectors: the paper calls .94 agreement, .07 a rotation.
-AGREE = 0.90
-ROTATED = 0.50
+REPEAT = 1.0  # the corrected cosine of an arm and its own repeat
 
 
 def colinear(evidence: Evidence) -> Finding:
-    """1: each cosine among SFT, RFT and RIFT is at least .95 and not below the floor's bound.
+    """1: each cosine among SFT, RFT and RIFT is at least .95.
 
-    The three share a data order, and so its noise, which the floor's runs do not: not below the
-    bound is here weaker than for two runs of other orders, and .95 is what decides.
+    Across seeds by the interval of the corrected cosine. Of one run an arm: below the floor's bound
+    refutes, at least .95 holds, and what lies between is open.
     """
-    pairs = each_pair([evidence.arm(name) for name in ("sft", "rft", "rift")])
-    cosines = [evidence.read(a, b, "cosine") for a, b in pairs]
-    found = f"cosine {_listed(pairs, cosines)} ({evidence.beside(*pairs[0])})"
-    low = evidence.order_low()
-    return Finding(settle(min(cosines) >= COLINEAR, min(cosines) >= low), found)
+    arms = [evidence.arm(name) for name in ("sft", "rft", "rift")]
+    pairs = [(a, b) for i, a in enumerate(arms) for b in arms[i + 1 :]]
+    parts = tuple(
+        attempt(f"cosine of {a.name} and {b.name}", partial(_colinear, evidence, a, b, len(pairs)))
+        for a, b in pairs
+    )
+    return Finding(parts, f"{_cosines(evidence, parts, arms)}; {count(parts)}")
+
+
+def _colinear(evidence: Evidence, a: Cell, b: Cell, family: int) -> ClaimPart:
+    if evidence.seeds(a, b):
+        return corrected(evidence, a, b, lambda found: found.above(COLINEAR, family))
+    cosine, low = evidence.read(a.name, b.name, "cosine"), optional(evidence.order_low)
+    below = low is not None and cosine < low
+    holds = False if below else True if cosine >= COLINEAR else None
+    return one_run(evidence, a, b, holds, low)
 
 
 def dft_diverges(evidence: Evidence) -> Finding:
-    """3: DFT's cosine to SFT is below that of RFT, RIFT and Offline GRPO by over the tolerance."""
-    sft, dft = evidence.arm("sft").name, evidence.arm("dft").name
-    others = [evidence.arm(name).name for name in ("rft", "rift", "offline_grpo")]
-    cosine = evidence.read(sft, dft, "cosine")
-    theirs = [evidence.read(sft, other, "cosine") for other in others]
-    tolerance = evidence.cosine_tolerance()
-    found = (
-        f"cosine to {sft}: {dft} {number(cosine)}, {_named(others, theirs)}; "
-        f"tolerance {number(tolerance)} ({evidence.beside(sft, dft)})"
+    """3: DFT's cosine to SFT is below that of RFT, RIFT and Offline GRPO.
+
+    Across seeds by over .02, and by the interval of the difference of the corrected cosines; of one
+    run an arm by more than the data order lowers a cosine.
+    """
+    sft, dft = evidence.arm("sft"), evidence.arm("dft")
+    others = [evidence.arm(name) for name in ("rft", "rift", "offline_grpo")]
+    parts = tuple(
+        attempt(
+            f"cosine of {sft.name} to {other.name} less that to {dft.name}",
+            partial(_diverges, evidence, sft, dft, other, len(others)),
+        )
+        for other in others
     )
-    return Finding(settle(*(exceeds(other, cosine, tolerance) for other in theirs)), found)
+    cosines = ", ".join(_told(evidence, sft, arm) for arm in (dft, *others))
+    beside = evidence.beside(sft.name, dft.name)
+    return Finding(parts, f"cosine to {sft.name}: {cosines} ({beside}); {count(parts)}")
+
+
+def _diverges(evidence: Evidence, sft: Cell, dft: Cell, other: Cell, family: int) -> ClaimPart:
+    what = f"cosine of {sft.name} to {other.name} less that to {dft.name}"
+    seeds = evidence.seeds(sft, dft, other)
+    if seeds:
+        found = over_seeds(
+            seeds,
+            lambda kept: evidence.corrected(sft, other, kept) - evidence.corrected(sft, dft, kept),
+        )
+        return part(
+            f"{what}, corrected", found, found.above(TOLERANCE, family), null=0.0, floor=0.0
+        )
+    theirs, cosine = (evidence.read(sft.name, arm.name, "cosine") for arm in (other, dft))
+    tolerance = optional(evidence.cosine_tolerance)
+    holds = None if tolerance is None else exceeds(theirs, cosine, tolerance)
+    return part(what, Estimate(theirs - cosine), holds, null=0.0, floor=tolerance)
 
 
 def grpo_adds_late(evidence: Evidence) -> Finding:
-    """4: Offline GRPO is off SFT's direction, and more so in late layers.
+    """4: Offline GRPO keeps SFT's direction, adds another, and more of it in late layers.
 
-    Its cosine to SFT is below the floor's bound; the mean off_direction of the last seventh of
-    the layers exceeds that of the middle third by .02 more than for any pair of replicates. No
-    growth at all refutes; growth that replicates show too leaves it open. The part left over,
-    that it is an *added* component, is no more than this cosine says.
+    It keeps it if the cosine is above the null, and adds another if it is below that of a repeat.
+    Late: the mean off_direction of the last seventh of the layers exceeds that of the middle third
+    by .02 more than for any pair of replicates in another data order. No growth at all refutes;
+    growth that replicates show too leaves it open.
     """
-    sft, grpo = evidence.arm("sft").name, evidence.arm("offline_grpo").name
-    cosine, low = evidence.read(sft, grpo, "cosine"), evidence.order_low()
-    growth = _late_growth(evidence, sft, grpo)
-    runs = evidence.floor("same init, other order").runs
-    by_order = [_late_growth(evidence, a, b) for i, a in enumerate(runs) for b in runs[i + 1 :]]
-    off = number(evidence.read(sft, grpo, "off_direction"))
-    found = (
-        f"cosine {number(cosine)}, off-direction {off} of norm; late less middle layers "
-        f"{number(growth)}, replicates {span(by_order)} ({evidence.beside(sft, grpo)})"
+    sft, grpo = evidence.arm("sft"), evidence.arm("offline_grpo")
+    names = f"{sft.name} and {grpo.name}"
+    parts = (
+        attempt(f"cosine of {names} above the null", partial(_keeps, evidence, sft, grpo)),
+        attempt(f"cosine of {names} below a repeat", partial(_adds, evidence, sft, grpo)),
+        attempt(
+            f"off-direction of {names}, late layers less middle ones",
+            partial(_late, evidence, sft, grpo),
+        ),
     )
-    grows, shrinks = max(0.0, *by_order) + TOLERANCE, min(0.0, *by_order) - TOLERANCE
-    late = True if growth > grows else False if growth < shrinks else None
-    return Finding(settle(cosine < low, late), found)
+    off = optional(lambda: evidence.read(sft.name, grpo.name, "off_direction"))
+    share = "" if off is None else f", off-direction {number(off)} of norm"
+    growth = spanned(parts[2:])
+    found = f"{_cosines(evidence, parts[1:2], [sft, grpo])}{share}; late less middle {growth}"
+    return Finding(parts, f"{found}; {count(parts)}")
 
 
-def dpo_apart(evidence: Evidence) -> Finding:
-    """6: DPO at SFT's learning rate is near-orthogonal, of higher rank, and smaller.
-
-    To each of SFT, RFT and RIFT: |cosine| at most .10; effective rank higher and norm lower by
-    over 10 % and by more than the replicates differ. Other learning rates are printed beside it.
-    """
-    dpo = evidence.arm("dpo")
-    others = [evidence.arm(name) for name in ("sft", "rft", "rift")]
-    cosines = [evidence.read(dpo.name, other.name, "cosine") for other in others]
-    parts: list[bool | None] = [abs(cosine) <= NEAR_ORTHOGONAL for cosine in cosines]
-    for measure, sign in (("effective_rank", 1), ("norm", -1)):
-        tolerance = math.log(evidence.size_factor(measure))
-        ratios = _log_ratios(evidence, dpo, others, measure)
-        parts += [exceeds(sign * ratio, 0, tolerance) for ratio in ratios]
-    cells = [dpo, *(cell for cell in evidence.arms("dpo") if cell is not dpo)]
-    found = "; ".join(_apart(evidence, cell, others) for cell in cells)
-    return Finding(settle(*parts), f"{found} ({evidence.beside(dpo.name, others[0].name)})")
+def _keeps(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
+    seeds = evidence.seeds(sft, grpo)
+    if seeds:
+        null = evidence.corrected_null(sft, grpo, seeds)
+        made = corrected(
+            evidence, sft, grpo, lambda found: None if null is None else found.above(null, 3)
+        )
+    else:
+        low, high = evidence.null(sft.name, grpo.name, "cosine", "shared_A0")
+        cosine = evidence.read(sft.name, grpo.name, "cosine")
+        holds = True if cosine > high else False if cosine < low else None
+        made = one_run(evidence, sft, grpo, holds, optional(evidence.order_low))
+    return made.model_copy(update={"what": f"{made.what}: above the null"})
 
 
-def _apart(evidence: Evidence, cell: Cell, others: Sequence[Cell]) -> str:
+def _adds(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
+    if evidence.seeds(sft, grpo):
+        made = corrected(evidence, sft, grpo, lambda found: found.below(REPEAT - TOLERANCE, 3))
+    else:
+        cosine, low = evidence.read(sft.name, grpo.name, "cosine"), optional(evidence.order_low)
+        made = one_run(evidence, sft, grpo, True if low is not None and cosine < low else None, low)
+    return made.model_copy(update={"what": f"{made.what}: below a repeat"})
+
+
+def _late(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
+    found = _late_growth(evidence, sft, grpo)
+    what = f"off-direction of {sft.name} and {grpo.name}, late layers less middle ones"
     try:
-        cosines = [evidence.read(cell.name, other.name, "cosine") for other in others]
-        rank, norm = (
-            span([math.exp(x) for x in _log_ratios(evidence, cell, others, measure)])
-            for measure in ("effective_rank", "norm")
-        )
-    except NotMeasuredError as reason:  # of a cell that stands beside the claim, not under it
-        return f"{cell.name}: {reason}"
-    return f"{cell.name}: cosine {span(cosines)}, rank x {rank}, norm x {norm}"
+        by_order = [_growth(evidence, a, b) for a, b in evidence.order_pairs()]
+    except NotMeasuredError:
+        return part(what, found, None, null=0.0)
+    grows, shrinks = max(0.0, *by_order), min(0.0, *by_order) - TOLERANCE
+    if found.low is not None:
+        # Surely not so much growth is not yet none: only below what shrinks refutes.
+        shown, none = found.above(grows + TOLERANCE, 3), found.above(shrinks, 3)
+        late = True if shown else False if none is False else None
+    else:
+        late = True if found.value > grows + TOLERANCE else False if found.value < shrinks else None
+    return part(what, found, late, null=0.0, floor=grows)
 
 
-def _log_ratios(
-    evidence: Evidence, cell: Cell, others: Sequence[Cell], measure: str
-) -> list[float]:
-    mine = evidence.size(cell.name, measure)
-    theirs = [evidence.size(other.name, measure) for other in others]
-    if min(mine, *theirs) <= 0:
-        raise NotMeasuredError(f"a {measure} of 0 among {cell.name} and what it is compared with")
-    return [math.log(mine / other) for other in theirs]
+def _late_growth(evidence: Evidence, a: Cell, b: Cell) -> Estimate:
+    seeds, mine, theirs = evidence.seeds(a, b), evidence.by_seed(a), evidence.by_seed(b)
+    first = _growth(evidence, a.name, b.name)
+    if not seeds:
+        return Estimate(first)
+
+    def growth(kept: Sequence[int]) -> float:
+        return fmean(_growth(evidence, mine[s], theirs[s]) for s in kept)
+
+    try:
+        return over_seeds(seeds, growth)
+    except NotMeasuredError:
+        return Estimate(first, over="none: of other seeds no layer was read")
 
 
-def inputs_agree(evidence: Evidence) -> Finding:
-    """9: input directions agree, output directions differ.
-
-    v1 is at least .9 in every pair without DPO, and exceeds u1 by over .02 between SFT and each
-    of DFT, Offline GRPO and DPO. Where v1 is not above the shared-A0 null the agreement may be
-    the common initialisation's alone, and the claim stays open.
-    """
-    pairs = each_pair([evidence.arm(name) for name in WITHOUT_DPO])
-    v1 = [evidence.read(a, b, "v1") for a, b in pairs]
-    null = [evidence.null_high(a, b, "v1", "shared_A0") for a, b in pairs]
-    sft = evidence.arm("sft").name
-    apart = [(sft, evidence.arm(name).name) for name in ("dft", "offline_grpo", "dpo")]
-    sides = [(evidence.read(a, b, "v1"), evidence.read(a, b, "u1")) for a, b in apart]
-    above_null = all(v > high for v, high in zip(v1, null, strict=True)) or None
-    found = f"v1 {span(v1)} without DPO (shared_A0 null to {number(max(null))}); v1 and u1: " + (
-        ", ".join(
-            f"{a} to {b} {number(v)} and {number(u)}"
-            for (a, b), (v, u) in zip(apart, sides, strict=True)
-        )
-    )
-    differ = [exceeds(v, u, TOLERANCE) for v, u in sides]
-    return Finding(settle(min(v1) >= AGREE, above_null, *differ), found)
-
-
-def seed_rotates(evidence: Evidence) -> Finding:
-    """10: another init rotates the update more than another loss does, on the input side only.
-
-    Every cosine between inits of one objective is below every cosine between losses of one init
-    (without DPO) by over the tolerance; between inits u1 is at least .9 and v1 at most .5. One
-    pair of inits decides nothing.
-    """
-    floor = evidence.floor("other init, same order")
-    pairs = each_pair([evidence.arm(name) for name in WITHOUT_DPO])
-    losses = [evidence.read(a, b, "cosine") for a, b in pairs]
-    inits = [(a, b) for i, a in enumerate(floor.runs) for b in floor.runs[i + 1 :]]
-    u1 = [evidence.read(a, b, "u1") for a, b in inits]
-    v1 = [evidence.read(a, b, "v1") for a, b in inits]
-    more = exceeds(min(losses), max(floor.cosines), evidence.cosine_tolerance())
-    found = (
-        f"cosine between inits {span(floor.cosines)} (pairs: {len(inits)}), between losses "
-        f"{span(losses)}; between inits u1 {span(u1)}, v1 {span(v1)} "
-        f"({evidence.beside(*pairs[0])}); no path measured"
-    )
-    if len(inits) == 1:
-        return Finding("not measured", f"one pair of inits decides nothing; {found}")
-    return Finding(settle(more, min(u1) >= AGREE, max(v1) <= ROTATED), found)
-
-
-def rate_rotates(evidence: Evidence) -> Finding:
-    """11: between two learning rates of one objective the cosine is below the floor's bound.
-
-    And the norm grows with the rate by over 10 % and by more than the replicates differ. The
-    floor is of the floors' arm, whatever the objective whose rates differ.
-    """
-    slow, fast = _two_rates(evidence)
-    cosine, low = evidence.read(slow.name, fast.name, "cosine"), evidence.order_low()
-    (ratio,) = _log_ratios(evidence, fast, [slow], "norm")
-    found = (
-        f"{slow.name} to {fast.name}, {fast.learning_rate / slow.learning_rate:.3g}x the rate: "
-        f"cosine {number(cosine)}, norm x {math.exp(ratio):.3g} "
-        f"({evidence.beside(slow.name, fast.name)})"
-    )
-    scales = exceeds(ratio, 0, math.log(evidence.size_factor("norm")))
-    # A cosine that the floor allows does not show that nothing rotated.
-    return Finding(settle(True if cosine < low else None, scales), found)
-
-
-def _two_rates(evidence: Evidence) -> tuple[Cell, Cell]:
-    """The slowest and the fastest trained run of the first objective that has two rates.
-
-    Runs of a grid count that differ from their arm in the rate alone; arms with a floor go first.
-    """
-    cells = [
-        c
-        for c in evidence.study.cells
-        if c.state == "trained" and c.role != "floor" and c.seed == 0 and c.wrong_share is None
-    ]
-    floors = {floor.arm for floor in evidence.results.comparison.floors}
-    for first in sorted(cells, key=lambda c: c.arm not in floors):
-        alike = [c for c in cells if _recipe(c) == _recipe(first)]
-        slow, fast = (pick(alike, key=lambda c: c.learning_rate) for pick in (min, max))
-        if slow.learning_rate < fast.learning_rate:
-            return slow, fast
-    raise NotMeasuredError("no objective was trained at two learning rates")
-
-
-def _recipe(cell: Cell) -> tuple[object, ...]:
-    return (cell.objective, cell.options, cell.regime, cell.init_seed, cell.order_seed)
-
-
-def _late_growth(evidence: Evidence, a: str, b: str) -> float:
+def _growth(evidence: Evidence, a: str, b: str) -> float:
     """Mean off_direction of the last seventh of the layers less that of the middle third."""
     layers = evidence.results.comparison.layers
     third, seventh = len(layers) // 3, max(1, len(layers) // 7)
@@ -221,9 +185,56 @@ def _late_growth(evidence: Evidence, a: str, b: str) -> float:
     return sum(late) / len(late) - sum(middle) / len(middle)
 
 
-def _named(names: Sequence[str], values: Sequence[float]) -> str:
-    return ", ".join(f"{name} {number(v)}" for name, v in zip(names, values, strict=True))
+def corrected(
+    evidence: Evidence, a: Cell, b: Cell, decide: Callable[[Estimate], bool | None]
+) -> ClaimPart:
+    """The corrected cosine of two arms across seeds as a part; a repeat's is 1."""
+    seeds = evidence.seeds(a, b)
+    found = over_seeds(seeds, lambda kept: evidence.corrected(a, b, kept))
+    return part(
+        f"cosine of {a.name} and {b.name} across seeds, corrected",
+        found,
+        decide(found),
+        null=evidence.corrected_null(a, b, seeds),
+        floor=REPEAT,
+    )
 
 
-def _listed(pairs: Sequence[tuple[str, str]], values: Sequence[float]) -> str:
-    return _named([f"{a} to {b}" for a, b in pairs], values)
+def one_run(
+    evidence: Evidence, a: Cell, b: Cell, holds: bool | None, floor: float | None
+) -> ClaimPart:
+    """The cosine of one run of each of two arms as a part."""
+    return part(
+        f"cosine of {a.name} and {b.name}",
+        Estimate(evidence.read(a.name, b.name, "cosine")),
+        holds,
+        null=optional(lambda: evidence.null_high(a.name, b.name, "cosine", "shared_A0")),
+        floor=floor,
+    )
+
+
+def _cosines(evidence: Evidence, parts: Sequence[ClaimPart], arms: Sequence[Cell]) -> str:
+    """Cosines in words, with all that must stand beside them."""
+    seeds = evidence.seeds(*arms)
+    beside = [evidence.beside(arms[0].name, arms[1].name)]
+    if seeds:
+        beside += [f"{arm.name} and its repeats {_repeats(evidence, arm, seeds)}" for arm in arms]
+    how = f" across {len(seeds)} seeds, corrected" if seeds else ", one run of each"
+    return f"cosine {spanned(parts)}{how} ({'; '.join(beside)})"
+
+
+def _repeats(evidence: Evidence, arm: Cell, seeds: Sequence[int]) -> str:
+    try:
+        return span(evidence.repeats(arm, "cosine", seeds))
+    except NotMeasuredError:
+        return "not measured"
+
+
+def _told(evidence: Evidence, a: Cell, b: Cell) -> str:
+    seeds = evidence.seeds(a, b)
+    cosine = optional(
+        lambda: (
+            evidence.corrected(a, b, seeds) if seeds else evidence.read(a.name, b.name, "cosine")
+        )
+    )
+    return f"{b.name} {'not measured' if cosine is None else number(cosine)}"

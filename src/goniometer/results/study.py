@@ -126,10 +126,12 @@ class ClaimPart(Frozen):
     estimate: Reading
     low: float | None = None  # 95 % interval; None where there is none, as `interval` says
     high: float | None = None
-    interval: str = "none"  # what the interval is over: problems, seeds, modules, prompts
+    interval: str = "none"  # what it is over, such as seeds or problems; "none: " and why
     n: int | None = None  # of what the interval is over
-    null: float | None = None  # what independence gives at most (97.5 %)
-    floor: float | None = None  # what a repeat gives at least: the seed floor's bound
+    # What independence gives at most (97.5 %); of a difference 0, of a ratio 1.
+    null: float | None = None
+    # What another seed alone gives: at least, of an agreement; at most, of a difference or a ratio.
+    floor: float | None = None
     holds: bool | None = None
 
 
