@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from goniometer.console import stdout
+from goniometer.errors import GoniometerError
 from goniometer.paired import compare_logs, read_named, words, write_paired
 from goniometer.progress import bars
 from goniometer.results.paired import PairedLogs, paired_json
@@ -20,6 +21,9 @@ _STYLES = {
     "equivalent within the margin": "green",
     "undecided": "dim",
 }
+
+
+_TESTS = (*words.PAIR_HEADS[:2], *words.PAIR_HEADS[9:])
 
 
 def paired_logs(
@@ -40,13 +44,25 @@ def paired_logs(
         sources = read_named(logs, filter=filter, metric=metric, grade=grade, shown=shown)
     found = compare_logs(sources, margin, allow_partial=allow_partial)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(paired_json(found), encoding="utf-8")
+        _write(paired_json(found), json_file)
     page = None if out is None else write_paired(found, out)
     console = stdout()
     print_paired(found, console)
     if page is not None:
         console.print(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _write(text: str, file: Path) -> None:
+    """Write a file whole or not at all."""
+    if file.is_dir():
+        raise GoniometerError("a folder, where a file is to be written", file=file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GoniometerError("not a folder", file=file.parent) from None
+    aside = file.with_name(f".{file.name}.partial")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(file)
 
 
 def print_paired(found: PairedLogs, console: Console) -> None:
@@ -60,12 +76,19 @@ def print_paired(found: PairedLogs, console: Console) -> None:
     for run in found.runs:
         runs.add_row(*map(Text, words.run_row(run)))
     console.print(runs)
-    pairs = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(words.PAIR_HEADS):
-        pairs.add_column(head, justify="left" if i in (0, 1, 15) else "right", overflow="fold")
-    for pair in found.pairs:
-        *cells, verdict = words.pair_row(pair)
-        pairs.add_row(*map(Text, cells), Text(verdict, style=_STYLES[verdict]))
-    console.print(pairs)
+    rows = [words.pair_row(pair) for pair in found.pairs]
+    console.print(_table(words.PAIR_HEADS[:9], [row[:9] for row in rows]))
+    console.print(_table(_TESTS, [(*row[:2], *row[9:]) for row in rows]))
     for line in (*words.extractors(found), *found.notes):
         console.print(Text(line), soft_wrap=True)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Two columns of names, then numbers, and the verdict where it is the last column."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, head in enumerate(heads):
+        words_in_it = i < 2 or head == "verdict"
+        table.add_column(head, justify="left" if words_in_it else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    return table

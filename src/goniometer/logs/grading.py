@@ -4,7 +4,7 @@ To add a grader: write a function of a text, its key and an extractor that gives
 its line to GRADERS.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -15,7 +15,7 @@ from goniometer.options import nearest
 from goniometer.tasks import Correct, Grade, Ungraded, Wrong
 from goniometer.tasks.answers import EXTRACTORS, grade_number
 
-# Extractors that say where in a text the answer stands, and the one of each format's prompt.
+# The extractor that fits what a format's prompt asks for.
 _OF_FORMAT = {zeroeval.NAME: "json"}
 # An extractor that finds an answer in fewer than this share of the texts is not theirs.
 FITTING = 0.5
@@ -49,7 +49,8 @@ def graded(log: Log, how: str, extractor: str | None = None) -> tuple[Log, dict[
         extractor: which answer of a text counts; by default the one of the log's format.
 
     Returns:
-        The graded log, and by each other extractor the number of items that it scores otherwise.
+        The graded log, and the number of items that another extractor scores otherwise, by
+        extractor; without those that find an answer in few of the texts.
 
     Raises:
         GoniometerError: no such grader or extractor, the log has scores already or no keys, or
@@ -74,14 +75,11 @@ def graded(log: Log, how: str, extractor: str | None = None) -> tuple[Log, dict[
     answers = [each for item in log.items for each in _each(item)]
     items = tuple(_graded(item, grader, chosen) for item in answers)
     _require_fitting(items, log, chosen)
-    others = {
-        name: sum(
-            _graded(item, grader, name).score is not found.score
-            for item, found in zip(answers, items, strict=True)
-        )
-        for name in grader.extractors
-        if name != chosen
-    }
+    others = {}
+    for name in grader.extractors:
+        read = [_graded(item, grader, name) for item in answers] if name != chosen else []
+        if _answered(read) >= FITTING * len(items):
+            others[name] = sum(a.score is not b.score for a, b in zip(read, items, strict=True))
     found = replace(log, items=items, filters=grader.extractors, filter=chosen, metric=how)
     return replace(found, metrics=(how,)), others
 
@@ -103,8 +101,12 @@ def _graded(item: Item, grader: Grader, extractor: str) -> Item:
             return replace(item, score=None, reason=reason)
 
 
+def _answered(items: Sequence[Item]) -> int:
+    return sum(item.reason != "no_answer" for item in items)
+
+
 def _require_fitting(items: tuple[Item, ...], log: Log, extractor: str) -> None:
-    read = sum(item.reason != "no_answer" for item in items)
+    read = _answered(items)
     if read < FITTING * len(items):
         raise GoniometerError(
             f"the extractor {extractor} finds an answer in few of these texts",

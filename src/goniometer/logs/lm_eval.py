@@ -37,7 +37,10 @@ _FILE = re.compile(r"samples_(?P<task>.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
 
 def recognised(found: Opened) -> bool:
     """Whether the first row is a sample of lm-eval."""
-    return isinstance(found, Rows) and {"doc_id", "doc"} <= found.rows[0][1].keys()
+    if not isinstance(found, Rows):
+        return False
+    keys = found.rows[0][1].keys()
+    return "doc_id" in keys and ("doc" in keys or "filtered_resps" in keys)
 
 
 def read(found: Opened, wanted_filter: str | None, wanted_metric: str | None) -> Log:
@@ -82,7 +85,7 @@ def _is_number(value: Any) -> bool:
 
 def _items(rows: list[tuple[str, Row]], metric: str, path: Path) -> Iterator[Item]:
     for at, row in rows:
-        missing = [key for key in ("doc_id", "doc", metric) if row.get(key) is None]
+        missing = [key for key in ("doc_id", metric) if row.get(key) is None]
         if missing:
             raise GoniometerError("a row without what it needs", file=path, key=at, found=missing)
         score = zero_or_one(row[metric], path, f"{at}, doc_id {row['doc_id']}, {metric}")
@@ -91,7 +94,7 @@ def _items(rows: list[tuple[str, Row]], metric: str, path: Path) -> Iterator[Ite
         no_answer = bool(answers) and all(answer == NO_MATCH for answer in answers)
         unread = score and gold in (None, NO_MATCH, "None") and (gold or "") in answers
         yield Item(
-            key=content_key(row.get("doc_hash") or row["doc"], gold),
+            key=content_key(_asked(row), gold),
             id=as_text(row["doc_id"]) or "",
             prompt=_prompt(row),
             responses=_texts(row.get("resps")),
@@ -99,6 +102,11 @@ def _items(rows: list[tuple[str, Row]], metric: str, path: Path) -> Iterator[Ite
             score=None if unread else score,
             reason=_reason(unread, no_answer and not score),
         )
+
+
+def _asked(row: Row) -> Any:
+    """What was asked, the same for every model: a chat template is the model's own."""
+    return row.get("doc_hash") or row.get("doc") or _prompt(row) or row["doc_id"]
 
 
 def _reason(unread: bool, no_answer: bool) -> str:
@@ -127,8 +135,8 @@ def _prompt(row: Row) -> str:
         asked = first.get("arg_0") if isinstance(first, dict) else None
     else:
         asked = arguments
-        while isinstance(asked, list) and asked:
-            asked = asked[0]
+    while isinstance(asked, list) and asked:
+        asked = asked[0]
     if asked is None:
         return ""
     return asked if isinstance(asked, str) else json.dumps(asked)

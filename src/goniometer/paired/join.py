@@ -55,7 +55,9 @@ def _too_few(name: str, common: int, logs: Mapping[str, Log]) -> GoniometerError
     ids = [{item.id for item in log.items} for log in logs.values()]
     sources = {log.source for log in logs.values()}
     tasks = {log.task for log in logs.values()}
-    if len(sources) > 1:
+    if len({max(item.epoch for item in log.items) for log in logs.values()}) > 1:
+        why = "the logs have different numbers of epochs"
+    elif len(sources) > 1:
         why = f"logs of {' and '.join(sorted(sources))} name what was asked differently"
     elif len(tasks) > 1:
         why = f"the tasks are {', '.join(sorted(tasks))}"
