@@ -226,3 +226,9 @@ def test_a_trained_bias_leaves_the_null_of_a_shared_start():
     }  # fmt: skip
     pair = compare_deltas(runs)[0].pairs[0]
     assert pair.family["shared_A0"].high > 2 * pair.family["independent"].high
+
+
+def test_one_run_alone_is_read_without_a_pair():
+    comparison, _ = compare_deltas({"A": run((2, 1))}, k=1)
+    assert comparison.pairs == ()
+    assert comparison.runs[0].scopes["all"]["norm"].value == pytest.approx(2)

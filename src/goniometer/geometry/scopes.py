@@ -80,7 +80,7 @@ def _aggregated(
         case "mean":
             return values.nanmean(2)
         case "median":
-            return torch.nanquantile(values, 0.5, dim=2)
+            return torch.nanquantile(values, 0.5, dim=2) if values.numel() else values.sum(2)
 
 
 def _of_gap(name: str, measure: Measure, gap: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:

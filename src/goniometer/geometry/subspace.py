@@ -44,7 +44,8 @@ def angle(batch: PairBatch, side: Side, which: str) -> Float[Tensor, " pair"]:
         case "smallest":
             return angles[:, 0]
         case "median":
-            return torch.quantile(angles, 0.5, dim=1)
+            # One run has no pairs, and quantile refuses what is empty.
+            return torch.quantile(angles, 0.5, dim=1) if len(angles) else angles.sum(1)
         case _:
             return angles[:, -1]
 
