@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from goniometer.report.build import render
 from goniometer.report.page import Page, compose
 from tests import steps_factory
+from tests.behaviour_factory import behaved
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 from tests.study_factory import GRID
 
@@ -23,7 +24,8 @@ CASES = {
     "two runs": lambda: results(runs=("SFT", "DPO")),
     "steps": lambda: steps_factory.results({"sft": 0.6, "<i>dpo</i>": 0.0}),
     "grid": lambda: results(study=True, runs=GRID),
-    "hostile": lambda: renamed(results(study=True), HOSTILE),
+    "behaviour": lambda: behaved(results(study=True, runs=ARMS + ORDERS), accuracy=True),
+    "hostile": lambda: renamed(behaved(results(study=True)), HOSTILE),
 }
 
 

@@ -8,19 +8,11 @@ from typing import Any
 import pytest
 
 from goniometer.report.index import read
+from tests.report_browser import DESKTOP, MARKS, PHONE, chromium, watched
 from tests.report_cases import CASES, HOSTILE, html_of, page_of
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"no {CHROMIUM}: run scripts/setup_chromium.sh"
-    ),
-]
 sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is missing")
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -33,34 +25,14 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
 def opened(browser, pages) -> Iterator[Any]:
-    """Open a case; on leaving, check that nothing was asked for and nothing was complained of."""
-    heard: list[str] = []
-    contexts = []
-
-    def visit(case: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport=viewport, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: heard.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        url = pages[case].as_uri()
-        page.on("request", lambda request: request.url == url or heard.append(request.url))
-        page.goto(url)
-        page.wait_for_selector("html[data-drawn]")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert heard == []
+    with watched(browser) as visit:
+        yield lambda case, *how, **more: visit(pages[case], *how, **more)
 
 
 # Texts of a chart that overlap, or that leave the chart's box; those the SVG hides are left out.
@@ -86,7 +58,7 @@ COLLISIONS = """() => {
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("case", ["study", "comparison", "grid", "hostile"])
+@pytest.mark.parametrize("case", ["study", "comparison", "grid", "behaviour", "hostile"])
 def test_every_chart_is_drawn_and_nothing_overflows(opened, case, viewport):
     page = opened(case, viewport)
     charts = page.locator("[data-chart]")
@@ -111,7 +83,11 @@ def test_hostile_names_are_shown_and_not_run(opened):
 
 
 def numbers(page: Any, grid: str) -> dict[str, list[str]]:
-    """The table of numbers of a grid, by row head."""
+    """The table of numbers of a grid, by row head; it is made when it is opened."""
+    details = page.locator(f"details[data-numbers={grid}]")
+    if details.get_attribute("open") is None:
+        details.locator("summary").click()
+    details.locator("table").wait_for()
     rows = page.locator(f"details[data-numbers={grid}] tbody tr.reading")
     return {row.locator("th").text_content(): row.locator("td").all_text_contents()
             for row in rows.all()}  # fmt: skip
@@ -209,7 +185,7 @@ def test_dark_is_dark_and_print_is_light(opened):
 def test_it_prints_every_chart_and_opens_what_is_folded(opened):
     page = opened("study")
     assert page.pdf(format="A4").startswith(b"%PDF")
-    assert page.locator("details.printed").count() == 5
+    assert page.locator("details.printed").count() == 7
     assert page.locator("details.printed:not([open])").count() == 0
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins
     page.emulate_media(media="print")
@@ -232,7 +208,7 @@ def test_it_can_be_read_without_seeing_it(opened):
         assert page.get_by_role(role).count() == 1
     assert page.locator("table:not(:has(caption))").count() == 0
     assert page.locator('[data-chart]:not([role="img"][aria-label])').count() == 0
-    assert page.locator("select").count() == page.locator("label[for]").count() == 3
+    assert page.locator("select").count() == page.locator("label[for]").count() == 5
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
     for link in page.locator("nav a").all():

@@ -181,7 +181,7 @@ def test_empty_parts_are_left_out():
         update={"nulls": {}, "floors": (), "layers": (), "projections": (), "warnings": ()}
     )
     page = compose(found.model_copy(update={"study": None, "comparison": nothing}))
-    assert set(page.gallery.charts) == {"ruler", "matrix"}
+    assert set(page.gallery.charts) == {"ruler", "matrix", "map"}
     assert "By depth" not in render(page)
 
 

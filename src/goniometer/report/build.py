@@ -11,6 +11,7 @@ from goniometer.report import notation, theme, vega
 from goniometer.results import Results
 
 if TYPE_CHECKING:
+    from goniometer.report.modules import Modules
     from goniometer.report.page import Page
 
 
@@ -22,16 +23,22 @@ def build(results: Results, folder: Path, *, figures: Collection[FigureFormat] =
 
     `folder` gets report.html (one file that makes no request) and summary.md (for a model card);
     with `figures` also each chart of the page as a file, as SVG, or as PNG at twice the size, which
-    takes as long as the rest together. Equal results give equal bytes.
+    takes as long as the rest together. Where `folder` holds modules.parquet, the page has a table
+    of single modules. Equal results and modules give equal bytes.
+
+    Raises:
+        GoniometerError: a modules.parquet that is none.
     """
     # Altair takes half a second to import: only who builds a report waits for it.
+    from goniometer.report.modules import read_modules
     from goniometer.report.page import compose
     from goniometer.report.summary import summary
 
     page = compose(results)
+    modules = read_modules(folder, page.index)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
-    path.write_text(render(page), encoding="utf-8")
+    path.write_text(render(page, modules), encoding="utf-8")
     (folder / "summary.md").write_text(summary(page), encoding="utf-8")
     if figures:
         from goniometer.report.figures import draw
@@ -40,7 +47,7 @@ def build(results: Results, folder: Path, *, figures: Collection[FigureFormat] =
     return path
 
 
-def render(page: "Page") -> str:
+def render(page: "Page", modules: "Modules | None" = None) -> str:
     """The page as HTML. Every text is escaped; only our own style sheet and script are not."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -60,7 +67,8 @@ def render(page: "Page") -> str:
         "font": theme.FONT,
         "style": _resource("report.css"),
         "vega": vega.script(),
-        "script": _resource("report.js"),
+        "script": _script(),
+        "modules": as_script(modules.packed()) if modules else "",
         "charts": as_script({"bases": page.gallery.bases, "charts": charts}),
     }
     return environment.get_template("template.html").render(
@@ -68,8 +76,15 @@ def render(page: "Page") -> str:
         results=page.results,
         comparison=page.results.comparison,
         study=page.results.study,
+        modules=modules,
         trusted=trusted,
     )
+
+
+def _script() -> str:
+    """Our own scripts in one scope; report.js starts them."""
+    parts = [_resource(name) for name in ("charts.js", "selection.js", "modules.js", "report.js")]
+    return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 
 def as_script(value: object) -> str:

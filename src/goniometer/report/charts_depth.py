@@ -17,7 +17,9 @@ HEIGHT = 96
 ROOM = 26  # for the numbers of an axis, so that plots align
 DENSE = 16  # layers; with more of them dots are small
 TICKS: dict[float, list[float]] = {90.0: [0, 30, 60, 90], 1.0: [0, 0.5, 1]}
-SIGNALS = ("pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading")
+SIGNALS = (
+    "pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading", "at"
+)  # fmt: skip
 
 
 def profile_spec(xs: Sequence[str], axis: str) -> Spec:
@@ -35,7 +37,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     y = alt.Y("v:Q", title=None, scale=scale, axis=ticks)
     chosen = alt.Chart(alt.NamedData("lines")).transform_filter("datum.p === pick")
     drawn = chosen.transform_calculate(x="xs", name="names[datum.m]").transform_flatten(["x", "v"])
-    dashes = alt.Scale(domain=[0, 1], range=[[1, 0], [3, 3]])
+    dashes = alt.Scale(domain=[0, 1, 2], range=[[1, 0], [3, 3], [1, 3]])
     joined = drawn.mark_line(color=alt.expr("colour"), strokeWidth=1.5).encode(
         x=x, y=y, strokeDash=alt.StrokeDash("m:O", legend=None, scale=dashes)
     )
@@ -45,7 +47,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         opacity=1,
         strokeWidth=stroke,
         stroke=alt.expr("colour"),
-        fill=alt.expr(f"datum.m === 1 ? '{var('ground')}' : colour"),
+        fill=alt.expr(f"datum.m > 0 ? '{var('ground')}' : colour"),
     )
     tooltip = [
         alt.Tooltip("name:N", title="reading"),
@@ -55,8 +57,11 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     reason = chosen.transform_filter("isValid(datum.n)").mark_text(
         x=alt.expr("width / 2"), y=HEIGHT / 2, color=var("muted"), lineHeight=13
     )
+    # The layer that was chosen on the page: a line through the middle of its place.
+    marked = chosen.transform_calculate(x="at").transform_filter("isValid(at)")
     layers = [
         *_bands(x, start, scale, ticks),
+        marked.mark_rule(color=var("opposite"), strokeWidth=1.5).encode(x=x),
         # Layers have an order, projections have none: only the former are joined.
         *([joined] if axis == "layer" else []),
         dots.encode(x=x, y=y, tooltip=tooltip),
@@ -142,6 +147,7 @@ class Panel:
             "unit": self.unit,
             "colour": self.colour,
             "heading": self.heading,
+            "at": None,
         }
         data = {"lines": self.lines, "bands": self.bands}
         return Chart(self.axis, f"{self.heading}, by {self.axis}.", HEIGHT, data, signals)

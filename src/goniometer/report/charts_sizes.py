@@ -10,10 +10,10 @@ from goniometer.report.theme import Spec
 from goniometer.results import Cell
 
 
-def divergence_spec(index: Index) -> Spec:
-    """Dots with a standard error to either side, from 0 on."""
+def divergence_spec(cut: str) -> Spec:
+    """Dots with a standard error to either side, from 0 on; `cut` ends the axis' title."""
     y = names_axis("run")
-    title = f"KL(base || run), nats a completion{cut(index)}"
+    title = f"KL(base || run), nats a completion{cut}"
     scale = alt.Scale(domain=[alt.expr("0"), alt.expr("high")], nice=False, zero=True)
     axis = alt.Axis(grid=True, tickCount=5)
     x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)

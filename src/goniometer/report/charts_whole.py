@@ -47,8 +47,11 @@ def ruler_spec() -> Spec:
         ),
         bounds.encode(y=y, x=x),
         dots.encode(y=y, x=x, color=plain("c"), tooltip=tooltip),
-    ]
-    return spec(layers, ("low",))
+        alt.Chart(alt.NamedData("dots")).transform_filter("isValid(who) && datum.k === who")
+        .mark_point(yOffset=6, size=130, strokeWidth=2, color=var("opposite"), opacity=1)
+        .encode(y=y, x=x),
+    ]  # fmt: skip
+    return spec(layers, ("low", "who"))
 
 
 def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
@@ -63,7 +66,15 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
     i = row(f"{notation.count(len(defined), 'pair')} of {noun}")
     for pair, value in defined:
         data["dots"].append(
-            {"i": i, "x": rounded(value), "t": f"{pair.a}, {pair.b}", "c": var("ink")}
+            {
+                "i": i,
+                "x": rounded(value),
+                "t": f"{pair.a}, {pair.b}",
+                "c": var("ink"),
+                "a": pair.a,
+                "b": pair.b,
+                "k": len(data["dots"]),
+            }
         )
     for floor in index.comparison.floors:
         bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
@@ -84,7 +95,7 @@ def ruler(index: Index, pairs: Sequence[PairReadings], noun: str) -> Chart:
                 data["bands"].append({"i": i, "c": NULL_COLOURS[kind], **ends})
     low = min([-0.05, *(1.1 * value for _, value in defined)])
     description = "Whole-model cosines of all pairs, with the floors and the nulls."
-    return Chart("ruler", description, ROW * len(data["rows"]), data, {"low": low})
+    return Chart("ruler", description, ROW * len(data["rows"]), data, {"low": low, "who": None})
 
 
 def matrix_spec(runs: int) -> Spec:
@@ -109,11 +120,16 @@ def matrix_spec(runs: int) -> Spec:
     )  # fmt: skip
     numbers = [worded.mark_text().encode(text="t:N", color=plain("ink"))]
     layers = [
-        cells.mark_rect().encode(color=plain("fill"), opacity=alt.Opacity("share:Q", scale=None)),
+        cells.mark_rect(cursor="pointer").encode(
+            color=plain("fill"), opacity=alt.Opacity("share:Q", scale=None)
+        ),
         *(numbers if runs <= MOST_NUMBERED else []),
+        cells.transform_filter("isValid(who) && datum.k === who").mark_rect(
+            filled=False, fillOpacity=0, stroke=var("opposite"), strokeWidth=2.5
+        ),
         heads.encode(x=x, y=y, text="t:N", color=plain("c")),
     ]
-    return spec(layers)
+    return spec(layers, ("who",))
 
 
 def matrix(index: Index, order: Sequence[str]) -> Chart:
@@ -126,7 +142,9 @@ def matrix(index: Index, order: Sequence[str]) -> Chart:
     padding = {"left": 2, "right": 16, "top": 2, "bottom": 2}
     description = "Cosine of each pair of runs."
     cell = CELL if len(order) <= MOST_NUMBERED else SMALL_CELL
-    return Chart("matrix", description, cell * len(order), data, padding=padding)
+    for k, row in enumerate(cells):
+        row["k"] = k
+    return Chart("matrix", description, cell * len(order), data, {"who": None}, padding)
 
 
 def _cell(pair: PairReadings | None, i: int, j: int) -> Row:

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import grid, notation, words_grid, words_steps
+from goniometer.report import grid, notation, words_behaviour, words_grid, words_steps
 from goniometer.report.index import Index, cosine, read, whole
 from goniometer.report.panels import most_different
 from goniometer.report.words import binding, groups, headline, sameness
 from goniometer.results import Paired
 
 MOST_NAMED = 4  # pairs named in a sentence; more are counted
+
+
+MOST_FIRST = 6  # sentences under the headline; the rest is folded
 
 
 @final
@@ -27,6 +30,17 @@ class Answer:
     sentences: tuple[str, ...]
     alerts: tuple[str, ...]  # failing checks
     warnings: tuple[str, ...]
+    terms: tuple[str, ...] = ()  # what the words of the answer mean
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The sentences that stand on the first screen."""
+        return self.sentences[:MOST_FIRST]
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """The sentences that are folded away below them."""
+        return self.sentences[MOST_FIRST:]
 
 
 def answer(index: Index) -> Answer:
@@ -44,17 +58,23 @@ def answer(index: Index) -> Answer:
         if not check.passed
     )
     of_runs = [f"{run.name}: {text}" for run in index.comparison.runs for text in run.warnings]
-    return Answer(headline(index), sentences, alerts, (*index.comparison.warnings, *of_runs))
+    warnings = (*index.comparison.warnings, *of_runs)
+    return Answer(headline(index), sentences, alerts, warnings, _terms(index))
 
 
 def _of_pairs(index: Index) -> list[str]:
+    """What comes first stands on the first screen."""
+    scores, open_ = _scores(index)
     return [
         *_within(index),
-        *_crossing(index),
         *_furthest(index),
         *_yardstick(index),
-        *_scores(index),
+        *scores,
+        *words_behaviour.sentences(index),
         *_against_geometry(index),
+        *_crossing(index),
+        *open_,
+        *_inits(index),
         *words_grid.sentences(index),
     ]
 
@@ -73,13 +93,17 @@ def _within(index: Index) -> list[str]:
         return said
     found = groups(index, index.arms, binding(index.arm_pairs))
     together = sorted((group for group in found if len(group) > 1), key=len, reverse=True)
+    parts: list[str] = []
     for group in together[:MOST_NAMED]:
         pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(group)]
         values = [value for pair in pairs if (value := cosine(pair)) is not None]
         if values:
             span = notation.span(min(values), max(values))
             count = f" ({notation.count(len(values), 'pair')})" if len(values) > 1 else ""
-            said.append(f"Between {notation.listed(group)}: cosine {span}{count}.")
+            lead = "" if parts else "cosine "
+            parts.append(f"{notation.listed(group)}: {lead}{span}{count}")
+    if parts:
+        said.append(f"Between {'; '.join(parts)}.")
     if len(together) > MOST_NAMED:
         said.append(f"{len(together) - MOST_NAMED} more groups of runs are in the tables below.")
     return said
@@ -125,55 +149,66 @@ def _furthest(index: Index) -> list[str]:
 
 
 def _yardstick(index: Index) -> list[str]:
+    """The floors in a line, and the null for all pairs."""
     floors = index.comparison.floors
     if not floors:
         return [
-            "No floor was measured. Without repeats of one recipe nothing can be called the same "
-            "update; similar, relative to the nulls, is all that can be said."
+            "No floor was measured: without repeats, similar relative to the nulls is all that "
+            "can be said."
         ]
     parts = []
     for floor in floors:
-        bound = "" if floor.low is None else f", lower bound {notation.fixed(floor.low, 3)}"
+        bound = "" if floor.low is None else f", bound {notation.fixed(floor.low, 3)}"
         span = notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
-        count = notation.count(len(floor.cosines), "pair")
-        parts.append(f"{floor.arm}, {floor.kind}, cosine {span} ({count}{bound})")
-    said = [
-        f"The yardstick, arms against their own repeats: {'; '.join(parts)}. A pair is judged by "
-        "the strictest floor of its kind, and where one of the two has repeats, by its cosine to "
-        "these. The same update means: a cosine as high as some repeat's, and above the nulls."
-        f"{_open(index)}"
-    ]
+        pairs = notation.count(len(floor.cosines), "pair")
+        what = "other order" if floor.kind == "same init, other order" else "other init"
+        parts.append(f"{floor.arm}, {what}, {span} ({pairs}{bound})")
+    return [f"Cosines of repeats of one recipe: {'; '.join(parts)}."]
+
+
+def _inits(index: Index) -> list[str]:
+    floors = index.comparison.floors
     inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
     defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]
-    if inits and defined:
-        nearer = sum(value > max(inits[0].cosines) for value in defined)
+    if not inits or not defined:
+        return []
+    nearer = sum(value > max(inits[0].cosines) for value in defined)
+    return [
+        f"Another init turns the update further than another objective does in {nearer} of "
+        f"{notation.count(len(defined), 'pair')}."
+    ]
+
+
+def _terms(index: Index) -> tuple[str, ...]:
+    """What the answer's words mean, where they were used."""
+    floors = index.comparison.floors
+    if not floors or index.results.trajectories:
+        return ()
+    said = [
+        "The yardstick is arms against their own repeats. A pair is judged by the strictest floor "
+        "of its kind, and where one of the two has repeats, by its cosine to these. A floor's "
+        "bound is what one more such pair would not fall below.",
+        "The same update means: a cosine as high as some repeat's, and above the nulls.",
+    ]
+    if any(sameness(pair) == "untold" for pair in index.arm_pairs):
         said.append(
-            f"Another init turns the update further than another objective does in {nearer} of "
-            f"{notation.count(len(defined), 'pair')}."
+            "Not told apart from a repeat means: not below the floor's lower bound, which few "
+            "repeats leave wide, but below every repeat that was seen, or of two runs that share "
+            "the seed in which the repeats differ, and are alike for that too. It is neither the "
+            "same update nor another."
         )
-    return said
-
-
-def _open(index: Index) -> str:
-    """What the verdict says that is neither the same update nor another, where it was given."""
-    if not any(sameness(pair) == "untold" for pair in index.arm_pairs):
-        return ""
-    return (
-        " Not told apart from a repeat means: not below the floor's lower bound, which few repeats "
-        "leave wide, but below every repeat that was seen, or of two runs that share the seed in "
-        "which the repeats differ, and are alike for that too. It is neither the same update nor "
-        "another."
-    )
+    return tuple(said)
 
 
 def _between_arms(index: Index) -> list[Paired]:
     return [pair for pair in index.paired_arms if {pair.a, pair.b} <= set(index.arms)]
 
 
-def _scores(index: Index) -> list[str]:
+def _scores(index: Index) -> tuple[list[str], list[str]]:
+    """The verdicts counted; and what undecided leaves open."""
     pairs = _between_arms(index)
     if not pairs:
-        return []
+        return [], []
     counts = Counter(pair.verdict for pair in pairs)
     parts = [f"{number} {verdict}" for verdict, number in sorted(counts.items())]
     margin, n = 100 * pairs[0].margin, min(pair.n for pair in pairs)
@@ -183,13 +218,14 @@ def _scores(index: Index) -> list[str]:
         f"{notation.count(len(pairs), 'pair')} of arms, {notation.listed(parts)}."
     )
     open_ = [pair.smallest_margin for pair in pairs if pair.verdict == "undecided"]
-    if open_:
-        ends = notation.fixed(100 * min(open_), 1), notation.fixed(100 * max(open_), 1)
-        said += (
-            " Undecided is not equal: these data could show equivalence there only at a margin of "
-            f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)} points."
-        )
-    return [said]
+    if not open_:
+        return [said], []
+    ends = notation.fixed(100 * min(open_), 1), notation.fixed(100 * max(open_), 1)
+    left = (
+        "Undecided is not equal: these data could show equivalence there only at a margin of "
+        f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)} points."
+    )
+    return [said], [left]
 
 
 def _against_geometry(index: Index) -> list[str]:

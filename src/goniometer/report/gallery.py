@@ -7,6 +7,7 @@ from typing import final
 from goniometer.report import (
     charts_coefficients,
     charts_depth,
+    charts_map,
     charts_seed_scores,
     charts_seeds,
     charts_sizes,
@@ -15,28 +16,17 @@ from goniometer.report import (
     charts_sweep,
     charts_training,
     charts_whole,
+    gallery_behaviour,
     gallery_study,
     panels,
 )
 from goniometer.report.chart import Chart, unchecked
 from goniometer.report.index import Index
 from goniometer.report.keys import Mark, keys
+from goniometer.report.menu import Menu
 from goniometer.report.panels import Grid
 from goniometer.report.theme import Spec
 from goniometer.report.vega import compiled
-
-
-@final
-@dataclass(frozen=True)
-class Menu:
-    """A select, and the grids of charts that follow it."""
-
-    name: str
-    label: str
-    choices: tuple[str, ...]
-    first: int
-    left_out: int
-    drives: str
 
 
 @final
@@ -54,6 +44,7 @@ class Gallery:
     coefficients: tuple[tuple[str, ...], ...] = ()  # charts of each arm
     sweeps: dict[str, tuple[str, ...]] = field(default_factory=dict)  # factor: charts
     keys: dict[str, tuple[Mark, ...]] = field(default_factory=dict)  # by figure
+    plane: charts_map.Plane | None = None  # of the map
 
 
 def hang(index: Index, order: Sequence[str]) -> Gallery:
@@ -63,7 +54,13 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
         "ruler": charts_whole.ruler(index, index.arm_pairs, noun),
         "matrix": charts_whole.matrix(index, order),
     }
+    plane = charts_map.plane(index)
+    if plane:
+        charts["map"] = charts_map.runs_map(index, plane)
     menus, grids = _small_multiples(charts, index)
+    menus_more, grids_more = gallery_behaviour.behaviour_charts(charts, index)
+    menus |= menus_more
+    grids |= grids_more
     charts |= gallery_study.study_charts(index)
     forests = gallery_study.forests(charts, index)
     curves = gallery_study.curves(charts, index)
@@ -72,7 +69,17 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
     sweeps = gallery_study.sweeps(charts, index)
     bases = _bases(index, {chart.base for chart in charts.values()})
     return Gallery(
-        charts, bases, menus, grids, forests, curves, steps, coefficients, sweeps, keys(index)
+        charts,
+        bases,
+        menus,
+        grids,
+        forests,
+        curves,
+        steps,
+        coefficients,
+        sweeps,
+        keys(index),
+        plane,
     )
 
 
@@ -94,8 +101,10 @@ def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
         "coefficients": charts_coefficients.histogram_spec,
         "seeds": charts_seeds.seeds_spec,
         "seed-scores": charts_seed_scores.scores_spec,
-        "divergence": lambda: charts_sizes.divergence_spec(index),
+        "divergence": lambda: charts_sizes.divergence_spec(charts_sizes.cut(index)),
+        "map": charts_map.map_spec,
         **charts_sweep.specifications(),
+        **gallery_behaviour.specifications(index),
     }
 
 
@@ -125,7 +134,9 @@ def _small_multiples(
     ):
         grid = next((drawn[driven] for driven in drives.split() if driven in drawn), None)
         if grid and grid.choices:
-            menus[name] = Menu(name, label, grid.choices, grid.first, grid.left_out, drives)
+            menus[name] = Menu(
+                name, label, grid.choices, grid.first, grid.left_out, drives, grid.about
+            )
     grids = {}
     for name, grid in drawn.items():
         named = {f"{name}-{i}": panel.chart(grid.first) for i, panel in enumerate(grid.panels)}

@@ -8,9 +8,12 @@ from goniometer.report import (
     charts_sizes,
     charts_whole,
     grid,
+    menu,
     page_tables,
+    panels,
     tables_geometry,
     tables_study,
+    words_behaviour,
     words_grid,
 )
 from goniometer.report.findings import Answer, answer
@@ -35,6 +38,11 @@ class Page:
     matched: list[str]  # sentences
     cut: str  # where the completions end over which a KL is summed
     of_first_seed: bool  # tests and verdicts, as arms have several
+    pairs: tuple[tuple[str, str], ...]  # that can be chosen for the whole page
+    layers: tuple[str, ...]  # as are these
+    missing: str  # what needs the model and was not measured
+    map_caption: str
+    lowest_cka: str  # where the heat map is faintest
 
     @property
     def results(self) -> Results:
@@ -47,10 +55,11 @@ def compose(results: Results) -> Page:
     index = Index(results)
     order = charts_whole.seriated(index)
     study = results.study
+    gallery = hang(index, order)
     return Page(
         index=index,
         answer=answer(index),
-        gallery=hang(index, order),
+        gallery=gallery,
         tables=page_tables.of_comparison(index, order) | page_tables.of_study(index),
         rollouts=tables_study.rollouts(study.rollouts) if study else [],
         definitions=tables_geometry.definitions(index),
@@ -58,4 +67,9 @@ def compose(results: Results) -> Page:
         matched=words_grid.matched(index),
         cut=charts_sizes.cut(index),
         of_first_seed=grid.several_seeds(index),
+        pairs=menu.pairs(index),
+        layers=panels.axis(index, "layer")[0],
+        missing=words_behaviour.missing(index),
+        lowest_cka=words_behaviour.lowest_cka(index),
+        map_caption=words_behaviour.of_map(gallery.plane) if gallery.plane else "",
     )

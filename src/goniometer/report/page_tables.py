@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from goniometer.report import (
     grid,
     tables_base,
+    tables_behaviour,
+    tables_claims,
     tables_geometry,
     tables_grid,
     tables_matched,
@@ -45,7 +47,7 @@ def of_comparison(index: Index, order: Sequence[str]) -> dict[str, Table]:
         rest = [pair for pair in index.shown_pairs if index.repeats & {pair.a, pair.b}]
         caption = "The same for pairs with a repeat that was trained for the floors."
         found["pairs-floor"] = tables_pairs.pairs(index, rest, "pairs-floor", caption)
-    return found
+    return found | tables_behaviour.of_behaviour(index)
 
 
 def of_study(index: Index) -> dict[str, Table]:
@@ -77,7 +79,9 @@ def of_study(index: Index) -> dict[str, Table]:
         caption = "The same for pairs with a repeat that was trained for the floors."
         found["paired-floor"] = tables_study.paired(rest, "paired-floor", caption)
     if study.claims:
-        found["claims"] = tables_study.claims(study.claims)
+        found["claims"] = tables_claims.claims(study.claims)
+        made = [tables_claims.parts(claim) for claim in study.claims if claim.parts]
+        found |= {one.name: one for one in made}
     if measured(index):
         found["coefficients"] = tables_matched.coefficients(index)
     if study.matched:

@@ -7,6 +7,7 @@ from typing import final
 from goniometer.report.chart import Row
 from goniometer.report.charts_depth import Panel
 from goniometer.report.index import Index, alike_first, cosine
+from goniometer.report.inputs import input_rows
 from goniometer.report.rows import floor_rows, limits, line, null_rows, readings
 from goniometer.results import PairReadings
 
@@ -51,6 +52,7 @@ class Grid:
     choices: tuple[str, ...]
     first: int
     left_out: int = 0  # choices that the page has no room for
+    about: tuple[tuple[str, str], ...] = ()  # the pair of runs of each choice
 
 
 def pair_panels(index: Index) -> PairPanels:
@@ -162,7 +164,8 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
             for place, (key, _) in enumerate(present)
         ]
         first = present[0][0]
-        bands = null_rows(index, groups, scopes, first) + floor_rows(index, scopes, first)
+        bands = null_rows(index, groups, scopes, first) + input_rows(index, scopes, first)
+        bands += floor_rows(index, scopes, first)
         own = [limits(index, first, rows + bands)]
         names = tuple(name for _, name in present)
         unit = "°" if index.comparison.measures[first].unit == "degrees" else ""
@@ -173,7 +176,8 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
     distinct = [pair for pair in index.arm_pairs if pair.state == "comparable"]
     shown = next(iter(alike_first(distinct)), None)
     first_shown = pairs.index(shown) if shown in pairs else 0
-    return Grid(tuple(panels), choices, first_shown, len(detailed(index)) - len(pairs))
+    about = tuple((pair.a, pair.b) for pair in pairs)
+    return Grid(tuple(panels), choices, first_shown, len(detailed(index)) - len(pairs), about)
 
 
 def sizes_by_run(index: Index) -> Grid:

@@ -66,6 +66,7 @@ class Table:
     notes: tuple[tuple[str, str], ...] = ()
     left_out: int = 0
     foot: tuple[tuple[Cell, ...], ...] = ()  # stays below when the rows are sorted
+    about: tuple[tuple[str, str], ...] = ()  # the pair of runs that each row is about, to choose it
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -81,12 +82,15 @@ def table(
     rows: Sequence[Sequence[Cell]],
     notes: Notes | None = None,
     foot: Sequence[Sequence[Cell]] = (),
+    about: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """Assemble a table of at most MOST_ROWS rows; the rest is counted."""
     marked = [(notes.mark(text), text) for text in notes.texts] if notes else []
     kept = tuple(tuple(row) for row in rows[:MOST_ROWS])
     below = tuple(map(tuple, foot))
-    return Table(name, caption, tuple(columns), kept, tuple(marked), len(rows) - len(kept), below)
+    left_out = len(rows) - len(kept)
+    pairs = tuple(about[:MOST_ROWS])
+    return Table(name, caption, tuple(columns), kept, tuple(marked), left_out, below, pairs)
 
 
 def number(value: float | None, decimals: int = 3) -> Cell:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from goniometer.report import notation
+from goniometer.report import inputs, notation
 from goniometer.report.index import NULL_KINDS, NULL_NAMES, Index, alike_first, whole
 from goniometer.report.tables import Cell, Column, Notes, Table, share, table, whole_number
 from goniometer.results import PairReadings
@@ -62,7 +62,8 @@ def pairs(index: Index, found: Sequence[PairReadings], name: str, caption: str) 
         Column("modules", group="in common"), Column("energy", group="in common"),
         Column("cosine", group="in common"),
     ]  # fmt: skip
-    return table(name, caption, columns, rows, notes, foot)
+    about = [(pair.a, pair.b) for pair in alike_first(found)]
+    return table(name, caption, columns, rows, notes, foot, about)
 
 
 def _in_common(index: Index, pair: PairReadings, notes: Notes) -> list[Cell]:
@@ -101,4 +102,20 @@ def _null_rows(
                 words = Cell(f"{part} of {max(draws)} draws", kind="words")
                 beside = [Cell("")] * 3
                 rows.append([Cell(f"{NULL_NAMES[kind]}{of}"), words, *cells, *beside])
+    return [*rows, *_input_rows(index, measures)]
+
+
+def _input_rows(index: Index, measures: Sequence[str]) -> list[list[Cell]]:
+    """What strangers with these inputs share, where activations were measured."""
+    rows = []
+    for moment in inputs.MOMENTS:
+        bands = [inputs.whole_band(index, moment, key) for key in measures]
+        draws = {band.draws for band in bands if band}
+        for end, part in (("low", "2.5 %"), ("high", "97.5 %")) if draws else ():
+            cells = [
+                Cell(notation.in_unit(getattr(band, end), _unit(index, key)) if band else "")
+                for key, band in zip(measures, bands, strict=True)
+            ]
+            words = Cell(f"{part} of {max(draws)} draws", kind="words")
+            rows.append([Cell(inputs.NAMES[moment]), words, *cells, *[Cell("")] * 3])
     return rows

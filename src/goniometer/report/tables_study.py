@@ -1,10 +1,10 @@
-"""Tables of a study: checks, claims, accuracies, paired tests, cells and the rollout mixture."""
+"""Tables of a study: checks, accuracies, paired tests, cells and the rollout mixture."""
 
 from collections.abc import Sequence
 
 from goniometer.report import notation
 from goniometer.report.tables import Cell, Column, Table, number, share, table, whole_number
-from goniometer.results import Accuracy, Check, Claim, Paired, RolloutReport
+from goniometer.results import Accuracy, Check, Paired, RolloutReport
 from goniometer.results import Cell as Run
 
 REGIMES = {"lora": "LoRA", "attention": "attention weights", "full": "all weights"}
@@ -23,25 +23,6 @@ def checks(found: Sequence[Check]) -> Table:
     ]
     columns = [Column(head, numeric=False) for head in ("check", "state", "required", "found")]
     return table("checks", "Conditions that make the study worth reading.", columns, rows)
-
-
-def claims(found: Sequence[Claim]) -> Table:
-    """The reference paper's claims, tried on these results."""
-    kinds = {"holds": "", "does not hold": "strong", "not measured": "absent"}
-    rows = [
-        [
-            Cell(str(claim.number)),
-            Cell(claim.claim, kind="words"),
-            Cell(claim.verdict, kind=kinds[claim.verdict]),
-            Cell(claim.printed, kind="words"),
-            Cell(claim.found, kind="words"),
-        ]
-        for claim in found
-    ]
-    heads = ("no.", "claim", "verdict", "printed there", "found here")
-    columns = [Column(head, numeric=False) for head in heads]
-    caption = "Claims of arXiv 2606.23740, tried on this study."
-    return table("claims", caption, columns, rows)
 
 
 def accuracies(found: Sequence[Accuracy], name: str, caption: str) -> Table:
