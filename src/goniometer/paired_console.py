@@ -68,8 +68,9 @@ def _write(text: str, file: Path) -> None:
 def print_paired(found: PairedLogs, console: Console) -> None:
     """Print the answer, a table of runs, one of pairs, and the notes."""
     console.print(Text(words.sentence(found), style="bold"), soft_wrap=True)
-    if told := words.best(found):
-        console.print(Text(told), soft_wrap=True)
+    for line in (*words.lists(found), words.best(found)):
+        if line:
+            console.print(Text(line), soft_wrap=True)
     runs = Table(box=box.SIMPLE_HEAD)
     for i, head in enumerate(words.RUN_HEADS):
         runs.add_column(head, justify="right" if i else "left", no_wrap=True)

@@ -12,6 +12,16 @@ from typing import final
 from goniometer.errors import GoniometerError
 
 _ZSTANDARD = 93  # APPNOTE.TXT 6.3.8, section 4.4.5
+# What a damaged member raises: NotImplementedError, a RuntimeError, for a method not known.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 
@@ -38,9 +48,7 @@ class Members:
             if info.compress_type == _ZSTANDARD:
                 return self._zstandard(info)
             return self.archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-            raise GoniometerError(f"cannot be read: {error}", file=self.path, key=name) from None
-        except (NotImplementedError, ValueError, struct.error) as error:
+        except _DAMAGE as error:
             raise GoniometerError(f"cannot be read: {error}", file=self.path, key=name) from None
 
     def _zstandard(self, info: zipfile.ZipInfo) -> bytes:
@@ -66,7 +74,8 @@ def members(path: Path) -> Iterator[Members]:
         GoniometerError: it is none, or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield Members(path, archive)
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except _DAMAGE as error:
         raise GoniometerError(f"a damaged zip archive: {error}", file=path) from None
+    with archive:
+        yield Members(path, archive)

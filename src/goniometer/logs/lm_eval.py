@@ -85,7 +85,7 @@ def _is_number(value: Any) -> bool:
 
 def _items(rows: list[tuple[str, Row]], metric: str, path: Path) -> Iterator[Item]:
     for at, row in rows:
-        missing = [key for key in ("doc_id", metric) if row.get(key) is None]
+        missing = [key for key in ("doc_id", metric) if row.get(key) in (None, "")]
         if missing:
             raise GoniometerError("a row without what it needs", file=path, key=at, found=missing)
         score = zero_or_one(row[metric], path, f"{at}, doc_id {row['doc_id']}, {metric}")

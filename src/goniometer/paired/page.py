@@ -37,6 +37,7 @@ def page(found: PairedLogs) -> str:
     return environment.from_string(template).render(
         found=found,
         sentence=words.sentence(found),
+        lists=words.lists(found),
         best=words.best(found),
         runs=_cells(words.RUN_HEADS, [words.run_row(run) for run in found.runs]),
         pairs=_cells(words.PAIR_HEADS, [words.pair_row(pair) for pair in found.pairs]),
@@ -57,7 +58,8 @@ def _cells(
 
 def summary(found: PairedLogs) -> str:
     """The same for a model card, in Markdown."""
-    lines = [f"**{_plain(words.sentence(found))}**", "", words.best(found), ""]
+    lines = [f"**{_plain(words.sentence(found))}**", ""]
+    lines += [*(f"- {_plain(line)}" for line in words.lists(found)), "", words.best(found), ""]
     lines += _table(words.RUN_HEADS, [words.run_row(run) for run in found.runs], 1)
     lines += _table(words.PAIR_HEADS, [words.pair_row(pair) for pair in found.pairs], 2)
     lines += [f"- {_plain(line)}" for line in (*words.extractors(found), *found.notes)]

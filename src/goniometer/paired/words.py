@@ -1,5 +1,7 @@
 """The answer in one sentence, and the rows of the tables in text."""
 
+from collections.abc import Iterator
+
 from goniometer.report import notation
 from goniometer.results import Paired
 from goniometer.results.paired import LogScores, PairedLogs
@@ -16,24 +18,49 @@ _TOLD = {
     "different": "different",
     "different but within the margin": "different, but shown to be within {margin} of each other",
     "equivalent within the margin": "shown to be equivalent within {margin}",
-    "undecided": "undecided: neither a difference nor equivalence is shown",
+    "undecided": "undecided (neither a difference nor equivalence within {margin} is shown)",
 }
 
 
 def sentence(found: PairedLogs) -> str:
-    """Say of every pair which of the four it is, and what no pair may be read as."""
+    """Say in one sentence how many pairs are which of the four; of a single pair, its numbers."""
+    if len(found.pairs) == 1:
+        return _of_one(found, found.pairs[0])
+    parts = [f"{len(pairs)} {told}" for told, pairs in _by_verdict(found)]
+    return f"Of {len(found.pairs)} pairs on {_asked(found)}: {'; '.join(parts)}."
+
+
+def _of_one(found: PairedLogs, pair: Paired) -> str:
+    told = next(told for told, _ in _by_verdict(found))
+    interval = f"{notation.points(pair.low)} to {notation.points(pair.high)}"
+    return (
+        f"{pair.a} and {pair.b} on {_asked(found)} are {told}: "
+        f"{notation.points(pair.difference)} points, 95 % {interval}."
+    )
+
+
+def lists(found: PairedLogs) -> list[str]:
+    """The pairs of each verdict by name, a line a verdict; nothing for a single pair."""
+    if len(found.pairs) == 1:
+        return []
+    return [
+        f"{told}: " + "; ".join(f"{pair.a} and {pair.b}" for pair in pairs)
+        for told, pairs in _by_verdict(found)
+    ]
+
+
+def _by_verdict(found: PairedLogs) -> Iterator[tuple[str, list[Paired]]]:
     margin = f"{notation.fixed(100 * found.margin, 1)} points"
-    parts = []
     for verdict, told in _TOLD.items():
         pairs = [pair for pair in found.pairs if pair.verdict == verdict]
         if pairs:
-            names = notation.listed([f"{pair.a} / {pair.b}" for pair in pairs])
-            parts.append(f"{len(pairs)} {told.format(margin=margin)} ({names})")
-    asked = notation.count(found.items, "item")
+            yield told.format(margin=margin), pairs
+
+
+def _asked(found: PairedLogs) -> str:
     if found.clusters:
-        asked = f"{found.clusters} items ({found.items} samples)"
-    pairs_in_all = notation.count(len(found.pairs), "pair")
-    return f"Of {pairs_in_all} on {asked}: {'; '.join(parts)}."
+        return f"{notation.count(found.clusters, 'item')} ({found.items} samples)"
+    return notation.count(found.items, "item")
 
 
 def best(found: PairedLogs) -> str:
