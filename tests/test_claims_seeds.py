@@ -92,7 +92,7 @@ def test_a_part_is_refuted_by_its_interval_widened_for_the_number_of_parts():
 
 
 def test_two_seeds_are_too_few_and_the_first_run_speaks():
-    assert {p.interval for p in World(2).claim(1).parts} == {"none: one run of each arm"}
+    assert {p.interval for p in World(2).claim(1).parts} == {"none: one run of each"}
 
 
 def test_a_seed_that_one_arm_lost_is_left_out_of_its_pairs():
@@ -104,7 +104,7 @@ def test_runs_that_moved_something_else_are_no_seeds():
     world = World(3)
     for moved in ({"learning_rate": 1e-5}, {"wrong_share": 0.5}):
         world.cells = {"filtered seed 1": moved}
-        assert "none: one run of each arm" in {p.interval for p in world.claim(1).parts}
+        assert "none: one run of each" in {p.interval for p in world.claim(1).parts}
 
 
 def test_where_repeats_share_nothing_there_is_no_corrected_cosine():

@@ -85,6 +85,20 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
             help="With --base, measure each run against it too: seconds a module and run.",
         ),
     ] = True,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="With --base MODEL, rollouts (Parquet, JSON lines) to measure the model on: losses "
+            "along paths, CKA, KL, sums of runs."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="With --data, answer this task's test: accuracy along paths, agreement."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the task, KEY=VALUE; may be repeated.")
+    ] = None,
     figures: Figures = None,
     fail_on: Annotated[
         list[str] | None,
@@ -95,6 +109,8 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     ] = None,
 ) -> None:
     """Compare fine-tunes of one base by their weights. No training, no model, no GPU.
+
+    With --base MODEL --data ROLLOUTS the model is run too, and says what the weights do.
 
     [bold]Examples[/bold]
 
@@ -107,6 +123,8 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     goniometer compare new released --fail-on 'cosine<0.9'
 
     goniometer compare --over steps runs/1
+
+    goniometer compare adapters/a adapters/b --base models/base --data rollouts.parquet
 
     [bold]Written into the folder of --out[/bold]
 
@@ -127,7 +145,14 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     from goniometer.store import check_replaceable
 
     check_replaceable(out)
-    options = Options(origin, base, initial, k, draws, seed, over, exact, base_measures)
+    task_options = {}
+    if option:
+        from goniometer.rollouts_console import key_values, typed
+
+        task_options = typed(key_values(option, "--option"))
+    options = Options(
+        origin, base, initial, k, draws, seed, over, exact, base_measures, data, task, task_options
+    )
     if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
         raise typer.Exit(1)
 
@@ -302,6 +327,32 @@ def paired(
         json_file=json_file,
         out=out,
     )
+
+
+@app.command(no_args_is_help=True)
+def claims(
+    folder: Annotated[Path, typer.Argument(help="What study wrote.")],
+    number: Annotated[
+        int | None, typer.Option("--claim", min=1, max=12, help="Only this row of the table.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the claims into this file.")
+    ] = None,
+) -> None:
+    """Try the claims of arXiv 2606.23740 on a study: holds, does not hold, not measured.
+
+    Each verdict stands with its parts: estimate, interval, null and seed floor. They are judged
+    anew by this version, whatever results.json says. A claim that does not hold is no failure.
+
+    [bold]Examples[/bold]
+
+    goniometer claims runs/arithmetic
+
+    goniometer claims runs/arithmetic --claim 10 --json claims.json
+    """
+    from goniometer.claims_console import tried
+
+    tried(folder, json_file=json_file, number=number)
 
 
 @app.command(no_args_is_help=True)

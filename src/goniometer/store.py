@@ -129,6 +129,20 @@ def write_folder(folder: Path, make: Callable[[Path], None], about: Mapping[str,
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def write_file(file: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        GoniometerError: it is a folder, or its folder cannot be made.
+    """
+    if file.is_dir():
+        raise GoniometerError("a folder, where a file is to be written", file=file)
+    _make_folder(file.parent)
+    aside = file.with_name(f"{_PARTIAL}{file.name}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(file)
+
+
 def check_replaceable(folder: Path) -> None:
     """Require a folder that does not exist, is empty, or was written here before.
 

@@ -88,9 +88,9 @@ def _diverges(evidence: Evidence, sft: Cell, dft: Cell, other: Cell, family: int
             f"{what}, corrected", found, found.above(TOLERANCE, family), null=0.0, floor=0.0
         )
     theirs, cosine = (evidence.read(sft.name, arm.name, "cosine") for arm in (other, dft))
-    tolerance = optional(evidence.cosine_tolerance)
-    holds = None if tolerance is None else exceeds(theirs, cosine, tolerance)
-    return part(what, Estimate(theirs - cosine), holds, null=0.0, floor=tolerance)
+    drop = optional(evidence.cosine_drop)
+    holds = None if drop is None else exceeds(theirs, cosine, max(TOLERANCE, drop))
+    return part(what, Estimate(theirs - cosine), holds, null=0.0, floor=drop)
 
 
 def grpo_adds_late(evidence: Evidence) -> Finding:
@@ -156,7 +156,7 @@ def _late(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
         late = True if shown else False if none is False else None
     else:
         late = True if found.value > grows + TOLERANCE else False if found.value < shrinks else None
-    return part(what, found, late, null=0.0, floor=grows)
+    return part(what, found, late, null=0.0, floor=max(by_order))
 
 
 def _late_growth(evidence: Evidence, a: Cell, b: Cell) -> Estimate:

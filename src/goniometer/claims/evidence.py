@@ -198,18 +198,17 @@ class Evidence:
             raise NotMeasuredError("fewer than 3 replicates of one init: no seed floor")
         return low
 
-    def cosine_tolerance(self) -> float:
+    def cosine_drop(self) -> float:
         """How far a cosine may drop by the data order alone: the floor's mean less its bound."""
-        cosines = self.floor("same init, other order").cosines
-        return max(TOLERANCE, sum(cosines) / len(cosines) - self.order_low())
+        return fmean(self.floor("same init, other order").cosines) - self.order_low()
 
     def size_factor(self, measure: str) -> float:
-        """How far a size may differ by the data order alone, as a ratio."""
+        """How far apart a size comes out by the data order alone, as a ratio."""
         runs = {run for pair in self.order_pairs() for run in pair}
         sizes = [self.size(run, measure) for run in runs]
         if min(sizes) <= 0:
             raise NotMeasuredError(f"a {measure} of 0 among the replicates")
-        return max(FACTOR, max(sizes) / min(sizes))
+        return max(sizes) / min(sizes)
 
     def paired(self, a: str, b: str) -> tuple[Paired, int]:
         """The paired scores of two runs, and 1 where they are of a less b, -1 of b less a."""

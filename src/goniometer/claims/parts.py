@@ -18,7 +18,7 @@ from goniometer.statistics.tango import quantile
 Verdict = Literal["holds", "does not hold", "not measured"]
 
 LEVEL = 0.05  # of refuting a claim that holds
-ONE_RUN = "none: one run of each arm"
+ONE_RUN = "none: one run of each"
 SEEDS = "seeds (jackknife)"
 MINIMUM_SEEDS = 3  # fewer leave one seed when one is left out
 

@@ -177,13 +177,15 @@ def _of_inits(evidence: Evidence, arms: Sequence[Cell]) -> tuple[ClaimPart, ...]
     inits = list(combinations(floor.runs, 2))
     several = len(inits) > 1
     over = "none: " + ("one run of each loss" if several else "one pair of inits decides nothing")
-    tolerance = optional(evidence.cosine_tolerance)
+    drop = optional(evidence.cosine_drop)
     parts = []
     for a, b in combinations(arms, 2):
         less = Estimate(evidence.read(a.name, b.name, "cosine") - max(floor.cosines), over=over)
-        holds = exceeds(less.value, 0, tolerance) if several and tolerance is not None else None
+        holds = None
+        if several and drop is not None:
+            holds = exceeds(less.value, 0, max(TOLERANCE, drop))
         what = f"cosine of {a.name} and {b.name} less the largest between inits"
-        parts.append(part(what, less, holds, null=0.0, floor=tolerance))
+        parts.append(part(what, less, holds, null=0.0, floor=drop))
     for side, pick in ((OUTPUT, min), (INPUT, max)):
         found = Estimate(pick(evidence.read(a, b, side) for a, b in inits), over=over)
         turned = found.value >= AGREE if side == OUTPUT else found.value <= ROTATED

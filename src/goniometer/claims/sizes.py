@@ -88,7 +88,7 @@ def _ratio(evidence: Evidence, a: Cell, b: Cell, measure: str, family: int, what
     if not seeds:
         log = evidence.log_ratio(a.name, b.name, measure)
         factor = optional(lambda: evidence.size_factor(measure))
-        holds = None if factor is None else exceeds(log, 0, math.log(factor))
+        holds = None if factor is None else exceeds(log, 0, math.log(max(FACTOR, factor)))
         return part(what, Estimate(log).exp(), holds, null=1.0, floor=factor)
     mine, theirs = evidence.by_seed(a), evidence.by_seed(b)
     found = over_seeds(

@@ -9,6 +9,7 @@ from goniometer.results import Claim, ClaimPart
 VERDICTS = {"holds": "", "does not hold": "strong", "not measured": "absent"}
 STATES = {True: "shown", False: "refuted", None: "open"}
 _KINDS = {True: "", False: "strong", None: "absent"}
+FLOOR = "what another seed alone gives, of a corrected cosine 1 as it is divided by that"
 HEADS = ("estimate", "95 %", "null", "seed floor")
 
 
@@ -50,7 +51,7 @@ def parts(claim: Claim) -> Table:
     ]  # fmt: skip
     caption = (
         f"Parts of claim {claim.number}, {claim.claim}. Null: what independence or no difference "
-        "gives; seed floor: what another seed alone gives."
+        f"gives; seed floor: {FLOOR}."
     )
     return table(f"claim-{claim.number}", caption, columns, rows, notes)
 
