@@ -37,6 +37,7 @@ COLLAPSED = (1.0, 0.97, 0.95, 0.94, 0.93, 0.5, 0.45)
         (8, {"cka": {SEEDS: COLLAPSED}}, "not measured"),  # two seeds collapse too
         (8, {"cka": {("everything", "mixed"): (0.999,) * 6 + (0.95,)}}, "does not hold"),
         (8, {"cka": {("everything", "mixed"): (0.999,) * 6 + (0.991,)}}, "not measured"),
+        (8, {"cka": {("everything", "mixed"): (0.5, *(0.999,) * 6)}}, "holds"),  # the embedding
         (8, {"ceiling": None}, "not measured"),
     ],
 )  # fmt: skip

@@ -83,6 +83,18 @@ def test_what_the_inputs_alone_give_is_a_null_of_v1():
     assert {p.null for p in claim.parts if p.what.startswith("v1 of")} == {0.96}
 
 
+def test_the_floor_of_a_pair_is_that_of_its_own_arms():
+    results = World().change({"cosine": {("filtered", "mixed"): 0.97}}).results()
+    first = results.comparison.floors[0]
+    own = first.model_copy(update={"runs": ("mixed", *first.runs[1:]), "low": 0.98})
+    floors = (*results.comparison.floors, own)
+    comparison = results.comparison.model_copy(update={"floors": floors})
+    claim = judge(results.model_copy(update={"comparison": comparison}))[0]
+    # SFT and RFT: SFT's; SFT and RIFT: the lower of both; RFT and RIFT: RIFT's.
+    assert [p.floor for p in claim.parts] == [0.96, 0.96, 0.98]
+    assert [p.holds for p in claim.parts] == [True, True, False]
+
+
 def test_rates_of_a_grid_are_rates_and_arms_with_a_floor_go_first():
     world = World()
     world.cells["mixed"] = {

@@ -25,7 +25,7 @@ COLLAPSED = 0.70
 FALL = 0.24
 ALIKE = 0.99
 BASE = "base"
-PROMPTS = "prompts (jackknife over groups)"
+PROMPTS = "prompts (jackknife over groups), one run of each"
 
 
 def collapses(evidence: Evidence) -> Finding:
@@ -35,7 +35,7 @@ def collapses(evidence: Evidence) -> Finding:
     is below .70 and below the two-seed ceiling's, and falls there from that of the middle third by
     over .24, half of the paper's fall, and by more than the ceiling's does. SFT to RIFT: every
     layer's interval is above .99; refuted by a layer below .99 by its interval widened for their
-    number.
+    number. The embedding, which all runs may share, is none of the layers.
     """
     dpo, sft, rift = (evidence.arm(name).name for name in ("dpo", "sft", "rift"))
     found = evidence.behaviour.similarity
@@ -87,13 +87,16 @@ def _falls(found: Similarity, a: str, b: str) -> ClaimPart:
 
 
 def _alike(found: Similarity, a: str, b: str) -> ClaimPart:
-    layers = _layers(found, a, b)
+    layers = _blocks(_layers(found, a, b))
     each = [_estimate(found, layer) for layer in layers]
     lowest = min(each, key=lambda one: one.value)
     states = [one.above(ALIKE, len(layers)) for one in each]
     holds = False if False in states else None if None in states else True
     floor = _of_ceiling(
-        found, lambda layers: min((_estimate(found, one) for one in layers), key=lambda e: e.value)
+        found,
+        lambda layers: min(
+            (_estimate(found, one) for one in _blocks(layers)), key=lambda e: e.value
+        ),
     )
     return part(
         f"lowest CKA of {a} and {b}", lowest, holds, null=found.random_features.high,
@@ -114,9 +117,13 @@ def _of_ceiling(
     return None if found.ceiling is None else read(_layers(found, *found.ceiling))
 
 
+def _blocks(layers: Sequence[LayerSimilarity]) -> list[LayerSimilarity]:
+    return [layer for layer in layers if layer.layer > 0]
+
+
 def _third(layers: Sequence[LayerSimilarity], *, last: bool) -> Sequence[LayerSimilarity]:
-    """The last third of the blocks' outputs, or the middle one; the embedding is in neither."""
-    blocks = [layer for layer in layers if layer.layer > 0]
+    """The last third of the blocks' outputs, or the middle one."""
+    blocks = _blocks(layers)
     third = len(blocks) // 3
     if third == 0:
         raise NotMeasuredError(f"{len(blocks)} layers: no middle and late ones to tell apart")

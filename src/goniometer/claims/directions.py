@@ -50,7 +50,8 @@ def colinear(evidence: Evidence) -> Finding:
 def _colinear(evidence: Evidence, a: Cell, b: Cell, family: int) -> ClaimPart:
     if evidence.seeds(a, b):
         return corrected(evidence, a, b, lambda found: found.above(COLINEAR, family))
-    cosine, low = evidence.read(a.name, b.name, "cosine"), optional(evidence.order_low)
+    cosine = evidence.read(a.name, b.name, "cosine")
+    low = optional(partial(evidence.order_low, a, b))
     below = low is not None and cosine < low
     holds = False if below else True if cosine >= COLINEAR else None
     return one_run(evidence, a, b, holds, low)
@@ -129,7 +130,7 @@ def _keeps(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
         low, high = evidence.null(sft.name, grpo.name, "cosine", "shared_A0")
         cosine = evidence.read(sft.name, grpo.name, "cosine")
         holds = True if cosine > high else False if cosine < low else None
-        made = one_run(evidence, sft, grpo, holds, optional(evidence.order_low))
+        made = one_run(evidence, sft, grpo, holds, optional(partial(evidence.order_low, sft, grpo)))
     return made.model_copy(update={"what": f"{made.what}: above the null"})
 
 
@@ -137,7 +138,8 @@ def _adds(evidence: Evidence, sft: Cell, grpo: Cell) -> ClaimPart:
     if evidence.seeds(sft, grpo):
         made = corrected(evidence, sft, grpo, lambda found: found.below(REPEAT - TOLERANCE, 3))
     else:
-        cosine, low = evidence.read(sft.name, grpo.name, "cosine"), optional(evidence.order_low)
+        cosine = evidence.read(sft.name, grpo.name, "cosine")
+        low = optional(partial(evidence.order_low, sft, grpo))
         made = one_run(evidence, sft, grpo, True if low is not None and cosine < low else None, low)
     return made.model_copy(update={"what": f"{made.what}: below a repeat"})
 

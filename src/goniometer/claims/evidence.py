@@ -191,9 +191,14 @@ class Evidence:
             raise NotMeasuredError("fewer than 3 replicates of one init: no seed floor")
         return list(combinations(floor.runs, 2))
 
-    def order_low(self) -> float:
-        """Lower bound of the cosine of two runs that differ in the data order only."""
-        low = self.floor("same init, other order").low
+    def order_low(self, *arms: Cell) -> float:
+        """Lower bound of the cosine of two runs that differ in the data order only.
+
+        Of these arms' floors where there are any, the lowest; else of the first floor.
+        """
+        floors = [f for f in self.results.comparison.floors if f.kind == "same init, other order"]
+        own = [f.low for f in floors if f.arm in {a.arm for a in arms} and f.low is not None]
+        low = min(own, default=self.floor("same init, other order").low)
         if low is None:
             raise NotMeasuredError("fewer than 3 replicates of one init: no seed floor")
         return low

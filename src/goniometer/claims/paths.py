@@ -15,7 +15,7 @@ from goniometer.results import Cell, ClaimPart, Connectivity, Segment
 
 # Nats a token: what the paper prints are whole nats, of a bare answer.
 FLAT = 0.01
-PROBLEMS = "problems (bootstrap)"
+PROBLEMS = "problems (bootstrap), one run of each"
 
 
 def in_the_basin(evidence: Evidence) -> Finding:

@@ -60,7 +60,8 @@ def dpo_apart(evidence: Evidence) -> Finding:
 def _orthogonal(evidence: Evidence, dpo: Cell, other: Cell, family: int) -> ClaimPart:
     if evidence.seeds(dpo, other):
         return corrected(evidence, dpo, other, lambda e: e.within(NEAR_ORTHOGONAL, family))
-    cosine, low = evidence.read(dpo.name, other.name, "cosine"), optional(evidence.order_low)
+    cosine = evidence.read(dpo.name, other.name, "cosine")
+    low = optional(partial(evidence.order_low, dpo, other))
     # Where even a repeat may be near-orthogonal, being so says nothing.
     near = True if low is not None and low > NEAR_ORTHOGONAL else None
     return one_run(evidence, dpo, other, near if abs(cosine) <= NEAR_ORTHOGONAL else False, low)
@@ -110,7 +111,8 @@ def rate_rotates(evidence: Evidence) -> Finding:
     Each pair of runs that differ tenfold in the rate alone; without one, the two rates farthest
     apart. It rotates if the cosine is below that of a repeat: across seeds below .98 once
     corrected, of one run below the floor's bound, where what is not below is open. It scales if
-    the norm grows by over 10 %. The floor is of the floors' arm, at its rate, whatever is compared.
+    the norm grows by over 10 %. The floor is of the objective's arm, or else of the first that has
+    one, at that arm's rate, whatever rates are compared.
     """
     pairs = _rates(evidence)
     parts = tuple(made for slow, fast in pairs for made in _rotates(evidence, slow, fast, pairs))
@@ -133,7 +135,7 @@ def _rotates(
         if evidence.seeds(slow, fast):
             return corrected(evidence, slow, fast, lambda e: e.below(1 - TOLERANCE, family))
         cosine = evidence.read(slow.name, fast.name, "cosine")
-        low = optional(evidence.order_low)
+        low = optional(partial(evidence.order_low, slow, fast))
         # A cosine that the floor allows does not show that nothing rotated.
         return one_run(
             evidence, slow, fast, True if low is not None and cosine < low else None, low
