@@ -88,7 +88,7 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     data: Annotated[
         str | None,
         typer.Option(
-            help="With --base MODEL, rollouts (Parquet, JSON lines) to measure the model on: losses "
+            help="With --base MODEL, rollouts (Parquet, JSON lines) to run it on: losses "
             "along paths, CKA, KL, sums of runs."
         ),
     ] = None,

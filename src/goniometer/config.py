@@ -5,7 +5,15 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -269,6 +277,45 @@ class Evaluation(Section):
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
 
 
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("an odd number, so that the midpoint is one of them")
+    return value
+
+
+class Paths(Section):
+    """Losses along straight lines: from the base to each arm, between arms, and to their sums.
+
+    Runs are the arms and one repeat of the first. Texts are solutions of validation problems, or
+    held-out right rollouts where the task has none.
+    """
+
+    problems: Annotated[int, Field(ge=2)] = 64
+    positions: Annotated[int, Field(ge=3), AfterValidator(_odd)] = Field(
+        default=11, description="points of a path, both ends among them"
+    )
+    draws: Annotated[int, Field(ge=100)] = Field(
+        default=2000, description="of the bootstrap over problems"
+    )
+    accuracy: Positive | None = Field(
+        default=None, description="validation problems answered greedily at every point: slow"
+    )
+    bare_answer: bool = Field(
+        default=False, description="also the loss of the gold answer right after the prompt"
+    )
+
+
+class Similarity(Section):
+    """Similarity of activations (CKA) by layer between the runs of `paths`, and to the base.
+
+    With `inputs`, also what a module's inputs alone give two strangers' updates to share.
+    """
+
+    prompts: Annotated[int, Field(ge=2)] = 128
+    tokens: Annotated[int, Field(ge=4)] = Field(default=4096, description="at most, of all texts")
+    inputs: bool = True
+
+
 class Geometry(Section):
     """Size of the top-k subspaces (default by the smallest rank) and draws for the nulls."""
 
@@ -292,6 +339,8 @@ class Study(Section):
     match: Match | None = None
     evaluation: Evaluation = Evaluation()
     divergence: Divergence = Divergence()
+    paths: Paths | None = Paths()
+    similarity: Similarity | None = Similarity()
     geometry: Geometry = Geometry()
 
     @model_validator(mode="after")
@@ -299,6 +348,8 @@ class Study(Section):
         names = [arm.name for arm in self.arms]
         repeated = sorted({name for name in names if names.count(name) > 1})
         faults = [f"arms: the name {name!r} stands twice" for name in repeated]
+        if "base" in names:
+            faults.append("arms: 'base' is what the base is called; call the arm otherwise")
         named = {
             "floors.arms": self.floors.arms if self.floors else (),
             "grid.learning_rate_arms": self.grid.learning_rate_arms,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from goniometer.compared import Compared
 from goniometer.errors import GoniometerError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from goniometer.deltas import BaseModel, Companions, Delta
     from goniometer.geometry.base_measures import AtModule
     from goniometer.steps import Checkpoints
+    from goniometer.with_model import WithModel
 
 Runs = Sequence[str | Path] | Mapping[str, str | Path]
 
@@ -35,12 +36,50 @@ class Options:
     over: Literal["steps"] | None = None
     exact: bool = False
     base_measures: bool = True
+    data: str | None = None
+    task: str | None = None
+    task_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def at_base(self) -> bool:
         """Whether runs are measured against the base; over steps it would cost too much."""
         asked = self.base is not None and self.base_measures
         return asked and self.origin is None and self.over is None
+
+    @property
+    def base_folder(self) -> str | None:
+        """Where the base's weights are read: also those that ship, or are of a package."""
+        if self.base is None or not (self.data or self.base.startswith(("embedded:", "package:"))):
+            return self.base
+        from goniometer.model import find
+
+        return str(find(self.base).path)
+
+    @property
+    def base_name(self) -> str:
+        """What to call the base: a path of this machine is no name; a Hub id is."""
+        given = str(self.base)
+        return Path(given).resolve().name if Path(given).is_dir() else given
+
+    def require_sense(self) -> None:
+        """Require what goes together.
+
+        Raises:
+            GoniometerError: data without a base, a task without data, data where runs are no
+                models: over steps, or from an origin.
+        """
+        if self.task is not None and self.data is None:
+            raise GoniometerError("a task, and no texts", key="--task", fix="give --data too")
+        if self.data is None:
+            return
+        if self.base is None:
+            raise GoniometerError("texts, and no model", key="--data", fix="give --base too")
+        for name, value in (("--origin", self.origin), ("--over", self.over)):
+            if value is not None:
+                raise GoniometerError(
+                    f"not measured with {name}: on the base, what runs added since is no model",
+                    key="--data", fix="compare without one of them",
+                )  # fmt: skip
 
 
 def compare(  # noqa: PLR0913 (the command has as many)
@@ -55,6 +94,9 @@ def compare(  # noqa: PLR0913 (the command has as many)
     over: Literal["steps"] | None = None,
     exact: bool = False,
     base_measures: bool = True,
+    data: str | Path | None = None,
+    task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Compared:
     """Compare some fine-tunes, as `goniometer compare` does; nothing is written or printed.
@@ -62,7 +104,8 @@ def compare(  # noqa: PLR0913 (the command has as many)
     Args:
         runs: folders or Hub ids (`owner/name@revision`), `NAME=RUN` names one; or by name.
         origin: a common starting adapter, subtracted from each run.
-        base: the base model, which checkpoints and some adapters are read against.
+        base: the base model, which checkpoints and some adapters are read against; with `data` a
+            whole model, as a study's `models.base`.
         initial: the adapter that PiSSA and its like started from.
         k: size of the top-k subspaces; max(1, min(10, r // 3)) if absent.
         draws: simulations for each null.
@@ -70,6 +113,10 @@ def compare(  # noqa: PLR0913 (the command has as many)
         over: "steps" reads the checkpoints of each run as a trajectory.
         exact: decompose large dense updates whole, not to their top k.
         base_measures: with a base, measure each run against it too: seconds a module and run.
+        data: rollouts (Parquet, JSON lines), on which the base with each run is measured: losses
+            along paths, similarity of activations, KL, sums of runs.
+        task: a task whose test problems are answered too: accuracy along paths, agreement.
+        task_options: of the task.
         progress: show bars on stderr.
 
     Raises:
@@ -86,7 +133,10 @@ def compare(  # noqa: PLR0913 (the command has as many)
     if over not in (None, "steps"):
         raise GoniometerError("not known", key="over", found=repr(over), expected="'steps' or None")
     origin, base, initial = (None if x is None else argument_of(x) for x in (origin, base, initial))
-    options = Options(origin, base, initial, k, draws, seed, over, exact, base_measures)
+    options = Options(
+        origin, base, initial, k, draws, seed, over, exact, base_measures,
+        None if data is None else str(data), task, task_options or {},
+    )  # fmt: skip
     with bars() if progress else nullcontext(Silent()) as shown:
         return compare_with(runs, options, shown)
 
@@ -98,11 +148,12 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
     from goniometer.deltas.hub import companions
     from goniometer.steps import Checkpoints, find_checkpoints
 
+    options.require_sense()
     named = _named(runs, fewest=2 if options.over is None else 1)
     found = Checkpoints({}) if options.over is None else find_checkpoints(named)
     sources = found.sources or named
     origin = options.origin
-    given = companions(options.base, options.initial)
+    given = companions(options.base_folder, options.initial)
     with shown.task("read runs", len(sources) + (origin is not None)) as advance:
 
         def read_one(path: Path) -> "Delta":
@@ -111,6 +162,7 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
             return delta
 
         deltas = read_runs(sources, origin, read_one)
+    placed = _with_model(options, deltas, shown)
     modules = len({module for delta in deltas.values() for module in delta})
     with shown.task("compare modules", modules) as advance:
         results, readings = compared(
@@ -124,11 +176,33 @@ def compare_with(runs: Runs, options: Options, shown: Shown) -> Compared:
             advance=advance,
         )
     results = _with_trajectories(results, found)
+    if placed is not None:
+        behaviour = placed.measured(deltas, results.comparison, shown, options.seed)
+        results = results.model_copy(update={"behaviour": behaviour})
     # Over steps it would cost seconds a module for every checkpoint.
     if given.base is None or not options.base_measures or options.over:
         return Compared(results, readings)
     with shown.task("measure against the base", modules) as advance:
         return _against_base(Compared(results, readings), deltas, given.base, options, advance)
+
+
+def _with_model(
+    options: Options, deltas: "Mapping[str, Delta]", shown: Shown
+) -> "WithModel | None":
+    """Load the base and read the texts before the work, so that what does not fit is said soon."""
+    if options.data is None or options.base is None:
+        return None
+    from goniometer.with_model import with_model
+
+    with shown.task("load the base, read texts", None):
+        return with_model(
+            options.base,
+            options.data,
+            deltas,
+            task=None if options.task is None else (options.task, options.task_options),
+            name=options.base_name,
+            seed=options.seed,
+        )
 
 
 def _against_base(
@@ -147,11 +221,8 @@ def _against_base(
         changed: dict[str, object] = {"warnings": (*comparison.warnings, left_out)}
         at_base: tuple[AtModule, ...] = ()
     else:
-        # A path of this machine is no name; a Hub id is.
-        given = str(options.base)
-        name = base.folder.resolve().name if Path(given).is_dir() else given
         found, at_base = read_against_base(
-            deltas, base, name=name, seed=options.seed, advance=advance
+            deltas, base, name=options.base_name, seed=options.seed, advance=advance
         )
         changed = {"against_base": found}
     results = compared.results.model_copy(

@@ -15,11 +15,12 @@ from goniometer.config import Study
 from goniometer.progress import Shown
 from goniometer.store import Store
 from goniometer.study.matching import match_all
-from goniometer.study.outcome import Done, assemble
+from goniometer.study.outcome import Done, assemble, cell_results
 from goniometer.study.plan import Plan
 from goniometer.study.preflight import check_rollouts, preflight
 from goniometer.study.scoring import evaluate_all
 from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
+from goniometer.study.together import measure_together
 from goniometer.study.trained import read_updates, train_all
 from goniometer.study.warm_up import warmed_up
 from goniometer.study.workers import train_apart
@@ -93,7 +94,9 @@ def report(run: Run, done: Done) -> Path:
             detailed=[cell.name for cell in run.plan.cells if cell.role != "grid"],
             advance=advance,
         )
-    results = assemble(run.plan, compared, done)
+    cells = {cell.name: cell_results(cell, done) for cell in run.plan.cells}
+    together = measure_together(run, done.updates, done.evaluated, done.sampled, cells, compared.k)
+    results = assemble(run.plan, compared, replace(done, together=together))
     with run.bars.task("report", None):
         folder = run.store.root / "report"
         return write(results, readings, folder, figures=["svg"])

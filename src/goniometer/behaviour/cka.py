@@ -21,10 +21,9 @@ from goniometer.behaviour.tokens import Tokens, choose_tokens
 from goniometer.deltas import Delta
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel, blocks, hidden_states, require_fit
-from goniometer.results import Band, LayerSimilarity, PairSimilarity, Reading, Similarity
+from goniometer.results import BASE, Band, LayerSimilarity, PairSimilarity, Reading, Similarity
 from goniometer.seeds import derive
 
-BASE = "base"
 # Independent random features for the null; all their pairs are uncorrelated draws.
 RANDOM_SETS = 10
 

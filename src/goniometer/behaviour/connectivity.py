@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from goniometer.behaviour.interval import interval, turns
-from goniometer.behaviour.losses import BASE, Losses, Point
+from goniometer.behaviour.losses import Losses, Point
 from goniometer.behaviour.survey import (
     USUAL,
     Paths,
@@ -24,7 +24,7 @@ from goniometer.behaviour.survey import (
 from goniometer.behaviour.texts import ReferenceTexts
 from goniometer.deltas import Delta
 from goniometer.model import LanguageModel
-from goniometer.results import Connectivity, Reading, Segment
+from goniometer.results import BASE, Connectivity, Reading, Segment
 
 
 def connectivity(

@@ -40,6 +40,21 @@ def base_texts(
 ) -> tuple[Text, ...]:
     """Let the base complete each problem once, at temperature 1; `advance` counts problems."""
     prompts = [base.encode_prompt(problem.question) for problem in problems]
+    return base_completions(
+        base, prompts, settings, seed=seed, batch_size=batch_size, advance=advance
+    )
+
+
+def base_completions(
+    base: LanguageModel,
+    prompts: Sequence[tuple[int, ...]],
+    settings: Divergence,
+    *,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> tuple[Text, ...]:
+    """As `base_texts`, of prompts in token ids."""
     completions = generate(
         base,
         prompts,

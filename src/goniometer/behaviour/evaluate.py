@@ -51,6 +51,12 @@ class Scores:
             None if isinstance(grade, Ungraded) else isinstance(grade, Correct) for grade in grades
         )
 
+    @property
+    def share(self) -> float | None:
+        """Share of right answers among those that could be graded; None without one."""
+        graded = [right for right in self.outcomes() if right is not None]
+        return sum(graded) / len(graded) if graded else None
+
     def save(self, path: Path) -> None:
         """Write Parquet, one row a problem."""
         columns = {field.name: list(getattr(self, field.name)) for field in fields(self)}

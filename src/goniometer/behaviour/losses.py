@@ -25,8 +25,8 @@ from goniometer.model import (
     require_fit,
     token_logprobs,
 )
+from goniometer.results import BASE
 
-BASE = "base"  # what a path calls it
 BATCH_TOKENS = 4096  # rows x length of a batch
 
 Point = tuple[tuple[str, float], ...]  # runs with their coefficients; () is the base

@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
-from goniometer.behaviour.evaluate import evaluate
+from goniometer.behaviour.evaluate import Scores, evaluate
 from goniometer.behaviour.interval import resampled
-from goniometer.behaviour.losses import BASE, BATCH_TOKENS, Losses, Point, losses_at, point
+from goniometer.behaviour.losses import BATCH_TOKENS, Losses, Point, losses_at, point
 from goniometer.behaviour.placed import Placed
 from goniometer.behaviour.texts import ReferenceTexts, Texts
 from goniometer.config import Evaluation
 from goniometer.deltas import AbstractMatrix, Delta
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel
-from goniometer.results import Reading
+from goniometer.results import BASE, Reading
 from goniometer.seeds import derive
 from goniometer.tasks import AbstractTask, Problem
 
@@ -79,7 +80,7 @@ class Survey:
     texts: ReferenceTexts
     losses: Losses
     bare: Losses | None = None
-    accuracy: Mapping[Point, float | None] = field(default_factory=dict)
+    scores: Mapping[Point, Scores] = field(default_factory=dict)
     drawn: Mapping[Point, Float[np.ndarray, " draw"]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +94,11 @@ class Survey:
     def items(self) -> int:
         """Problems: what is resampled."""
         return len(self.losses.items)
+
+    @cached_property
+    def accuracy(self) -> dict[Point, float | None]:
+        """Share of right answers by point, among those that could be graded."""
+        return {where: found.share for where, found in self.scores.items()}
 
 
 def survey(
@@ -132,25 +138,28 @@ def survey(
         bare_losses = losses_at(
             base, deltas, wanted, bare, batch_tokens=settings.batch_tokens, advance=advance
         )
-    accuracy = {} if greedy is None else _accuracies(base, deltas, wanted, greedy, advance)
-    return Survey(tuple(deltas), settings, texts, losses, bare_losses, accuracy)
+    scores = {} if greedy is None else _scores(base, deltas, wanted, greedy, advance)
+    return Survey(tuple(deltas), settings, texts, losses, bare_losses, scores)
 
 
-def _accuracies(
+def _scores(
     base: LanguageModel,
     deltas: Mapping[str, Delta],
     points: Sequence[Point],
     greedy: Greedy,
     advance: Callable[[int], None],
-) -> dict[Point, float | None]:
-    """Share of right answers among those that could be graded, a point at a time."""
-    found: dict[Point, float | None] = {}
-    for where in points:
-        placed = Placed(base, mixture(deltas, where))
-        scores = evaluate(placed, greedy.task, greedy.problems, greedy.settings, advance)
-        graded = [right for right in scores.outcomes() if right is not None]
-        found[where] = sum(graded) / len(graded) if graded else None
-    return found
+) -> dict[Point, Scores]:
+    """Let each point answer, one at a time."""
+    return {
+        where: evaluate(
+            Placed(base, mixture(deltas, where)),
+            greedy.task,
+            greedy.problems,
+            greedy.settings,
+            advance,
+        )
+        for where in points
+    }
 
 
 def work(

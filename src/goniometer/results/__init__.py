@@ -50,9 +50,10 @@ from goniometer.results.study import (
     StudyResults,
 )
 from goniometer.results.trajectory import RankOne, Step, Trajectory
-from goniometer.results.values import Band, Frozen, MeasureInfo, Reading
+from goniometer.results.values import BASE, Band, Frozen, MeasureInfo, Reading
 
 __all__ = [
+    "BASE",
     "SCHEMA_VERSION",
     "Accuracy",
     "AgainstBase",
@@ -74,8 +75,8 @@ __all__ = [
     "Frozen",
     "InputMoment",
     "InputNull",
-    "Interval",
     "InputNulls",
+    "Interval",
     "LayerSimilarity",
     "Matched",
     "MeasureInfo",

@@ -1,8 +1,10 @@
 """Values that all results are made of: readings, bands, what a measure means."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+BASE: Final = "base"  # what every result calls the base; no run has that name
 
 
 class Frozen(BaseModel):

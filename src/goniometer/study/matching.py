@@ -11,7 +11,7 @@ from goniometer.behaviour.matched import factor_by_kl, factor_by_norm, norm
 from goniometer.behaviour.placed import Placed
 from goniometer.config import Match
 from goniometer.deltas import Delta
-from goniometer.results import Matched, Reading
+from goniometer.results import BASE, Matched, Reading
 from goniometer.statistics import compare_all
 from goniometer.study.scoring import (
     Evaluated,
@@ -22,7 +22,7 @@ from goniometer.study.scoring import (
     key_of,
     score,
 )
-from goniometer.study.stages import BASE, Run, Sampled
+from goniometer.study.stages import Run, Sampled
 
 
 def match_all(

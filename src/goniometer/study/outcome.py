@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import final
 
 from goniometer.behaviour.evaluate import ordered_pairs
+from goniometer.behaviour.together import Measured, behaviour_of
 from goniometer.checks import DIVERGED, check_study
 from goniometer.claims import judge
 from goniometer.comparison.folder import versions
 from goniometer.deltas import Delta
-from goniometer.results import Cell, Comparison, CrossSeed, Matched, Reading, Results, StudyResults
+from goniometer.results import (
+    BASE,
+    Cell,
+    Comparison,
+    CrossSeed,
+    Matched,
+    Reading,
+    Results,
+    StudyResults,
+)
 from goniometer.rollouts import Rollout
 from goniometer.statistics import compare_all, seed_differences, seed_scores
 from goniometer.statistics.cross_seed import cross_seed
 from goniometer.study.cells import CellPlan
 from goniometer.study.plan import Plan
 from goniometer.study.scoring import Evaluated, graded, score
-from goniometer.study.stages import BASE, VERSIONED, Sampled
+from goniometer.study.stages import VERSIONED, Sampled
 from goniometer.training.cell import read_record
 
 
@@ -33,6 +43,7 @@ class Done:
     updates: Mapping[str, Delta]
     evaluated: Mapping[str, Evaluated]
     matched: tuple[Matched, ...]
+    together: Measured | None = None
 
 
 def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
@@ -46,8 +57,10 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     accuracies = tuple(
         score(name, found, None if name == BASE else base) for name, found in evaluated.items()
     )
+    together = done.together
+    left_out = together.notes if together else ()
     # What the plan left out is said where a reader looks for what is amiss.
-    warned = compared.model_copy(update={"warnings": (*plan.notes, *compared.warnings)})
+    warned = compared.model_copy(update={"warnings": (*plan.notes, *left_out, *compared.warnings)})
     told = StudyResults(
         config=study.model_dump(mode="json"),
         fingerprint=study.fingerprint,
@@ -65,6 +78,7 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
         title=study.name,
         versions=versions(VERSIONED),
         comparison=warned,
+        behaviour=behaviour_of(together, compared.pairs, plan.task) if together else None,
         study=told,
     )
     return results.model_copy(update={"study": told.model_copy(update={"claims": judge(results)})})

@@ -48,6 +48,26 @@ class Plan:
         moved = (cell.learning_rate, cell.wrong_share) != (arm.learning_rate, arm.wrong_share)
         return cell.name if moved else cell.arm
 
+    @property
+    def together(self) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+        """Runs whose updates are placed in the model together: the arms and a repeat of the first.
+
+        Also that pair, the two-seed floor: the repeat has another init where there is one, so that
+        the two share nothing but their recipe; else another data order. Not all cells: a grid of
+        44 of them has a thousand pairs.
+        """
+        first, *_ = arms = [cell.name for cell in self.cells if cell.role == "arm"]
+        repeats = [
+            cell
+            for cell in self.cells
+            if cell.arm == first and cell.role != "arm" and self.recipe(cell) == first
+        ]
+        if not repeats:
+            return tuple(arms), None
+        # Of inits, that of a floor, which shares the arm's data order.
+        chosen = min(repeats, key=lambda cell: (cell.init == 0, cell.role != "floor"))
+        return (*arms, chosen.name), (first, chosen.name)
+
     def seeds(self, arm: str) -> tuple[str, ...]:
         """Names of an arm's runs by seed of the grid, the arm itself first."""
         mine = [c for c in self.cells if c.arm == arm and self.recipe(c) == arm]

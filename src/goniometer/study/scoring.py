@@ -11,10 +11,10 @@ from goniometer.behaviour.divergence import Divergences, Text, base_texts, forwa
 from goniometer.behaviour.evaluate import HeldOut, Scores, evaluate, held_out
 from goniometer.behaviour.placed import Placed
 from goniometer.deltas import Delta
-from goniometer.results import Accuracy
+from goniometer.results import BASE, Accuracy
 from goniometer.seeds import derive
 from goniometer.statistics import accuracy
-from goniometer.study.stages import BASE, Run, Sampled
+from goniometer.study.stages import Run, Sampled
 from goniometer.tasks import AbstractTask, Correct, Problem, Ungraded
 
 

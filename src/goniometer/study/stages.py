@@ -25,7 +25,6 @@ from goniometer.tasks import Split
 from goniometer.teachers import Kept, Teacher, journal, open_teacher
 from goniometer.teachers.base import key_of
 
-BASE = "base"
 VERSIONED = (*COMPARED, "transformers", "peft", "accelerate")
 
 

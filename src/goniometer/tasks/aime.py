@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from goniometer.tasks.answers import graded_by_answer, graded_otherwise, with_box
+from goniometer.tasks.answers import boxed_number, graded_by_answer, graded_otherwise, with_box
 from goniometer.tasks.base import Grade, Problem
 from goniometer.tasks.numbers import number
 from goniometer.tasks.rows import AbstractRowsTask, text_of
@@ -41,3 +41,7 @@ class AIME(AbstractRowsTask):
     def grade_otherwise(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Grade by the last number of the completion."""
         return graded_otherwise(problem, completion, truncated=truncated, extractor="boxed")
+
+    def answer_of(self, completion: str) -> str | None:
+        """Return the boxed number."""
+        return boxed_number(completion)

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
 
-from goniometer.tasks.answers import MARKER, graded_by_answer, graded_otherwise
+from goniometer.tasks.answers import MARKER, final_answer, graded_by_answer, graded_otherwise
 from goniometer.tasks.base import AbstractTask, Grade, Problem, Split
 
 NAMES = [
@@ -158,3 +158,7 @@ class Arithmetic(AbstractTask):
     def grade_otherwise(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Grade by the last number of the completion."""
         return graded_otherwise(problem, completion, truncated=truncated)
+
+    def answer_of(self, completion: str) -> str | None:
+        """Return the number after the last `####`."""
+        return final_answer(completion)

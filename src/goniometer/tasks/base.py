@@ -107,6 +107,10 @@ class AbstractTask(abc.ABC):
         """Grade by the task's other reading of the answer; None where it has one only."""
         return None
 
+    def answer_of(self, completion: str) -> str | None:
+        """Return the final answer as the grader reads it; None without one, or of such a task."""
+        return None
+
 
 def grade_or_ungraded(
     task: AbstractTask, problem: Problem, completion: str, *, truncated: bool

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, final
 
 from goniometer.tasks.answers import (
     EXTRACTORS,
+    boxed,
     graded_by_answer,
     graded_otherwise,
     key_of_number,
@@ -81,3 +82,9 @@ class File(AbstractRowsTask):
         if self.grader == "expression":
             return None
         return graded_otherwise(problem, completion, truncated=truncated, extractor=self.grader)
+
+    def answer_of(self, completion: str) -> str | None:
+        """Return the number that the grader reads, or the boxed expression as written."""
+        if self.grader == "expression":
+            return boxed(completion)
+        return EXTRACTORS[self.grader](completion)

@@ -7,7 +7,13 @@ An answer is a solution with its sums in `<<a=b>>` and its number after `####`. 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
-from goniometer.tasks.answers import MARKER, graded_by_answer, graded_otherwise, key_of_number
+from goniometer.tasks.answers import (
+    EXTRACTORS,
+    MARKER,
+    graded_by_answer,
+    graded_otherwise,
+    key_of_number,
+)
 from goniometer.tasks.base import Grade, Problem
 from goniometer.tasks.rows import AbstractRowsTask
 
@@ -48,3 +54,7 @@ class GSM8K(AbstractRowsTask):
     def grade_otherwise(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Grade by the extractor that was not chosen."""
         return graded_otherwise(problem, completion, truncated=truncated, extractor=self.extractor)
+
+    def answer_of(self, completion: str) -> str | None:
+        """Return the extracted number."""
+        return EXTRACTORS[self.extractor](completion)

@@ -40,3 +40,7 @@ class MATH(AbstractRowsTask):
     def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
         """Ask math-verify; a completion without an end is truncated."""
         return grade_expression(completion, problem.answer, truncated=truncated)
+
+    def answer_of(self, completion: str) -> str | None:
+        """Return the boxed expression as written."""
+        return boxed(completion)

@@ -1,9 +1,12 @@
 """What a study does: rows, tokens and floating-point operations of each of its stages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, final
 
+from goniometer.behaviour.survey import Paths as Positions
+from goniometer.behaviour.survey import points_of
 from goniometer.config import Adapter
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.study.cells import CellPlan
@@ -88,7 +91,29 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
         stage("held-out likelihood", "score", runs, held, text),
         stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
         stage("KL from the base", "score", runs, kl.prompts, lengths.prompt + kl.max_new_tokens),
+        *_together(plan, stage, lengths),
     )
+
+
+def _together(
+    plan: Plan, stage: Callable[[str, Kind, int, float, float], Stage], lengths: Lengths
+) -> list[Stage]:
+    """What the arms and one repeat do together: all points of their paths, their activations."""
+    paths, similarity, found = plan.study.paths, plan.study.similarity, []
+    runs, _ = plan.together
+    text = lengths.prompt + lengths.completion
+    if paths is not None:
+        points = len(points_of(runs, Positions(paths.positions)))
+        found.append(stage("losses along paths", "score", points, paths.problems, text))
+        if paths.bare_answer:
+            found.append(stage("bare answers", "score", points, paths.problems, lengths.prompt))
+        if paths.accuracy is not None:
+            written = min(lengths.completion, plan.study.evaluation.max_new_tokens)
+            found.append(stage("answers along paths", "generate", points, paths.accuracy, written))
+    if similarity is not None:
+        times = len(runs) + 1 + similarity.inputs
+        found.append(stage("activations", "score", times, similarity.prompts, text))
+    return found
 
 
 def _warm_up(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
