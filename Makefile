@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Nothing is fetched at run time.
 export HF_HUB_OFFLINE := 1
 
-.PHONY: study test lint types layers tests bench clean
+.PHONY: study test lint types layers tests bench docs clean
 
 study: $(VENV)/.installed
 	$(BIN)/goniometer study examples/arithmetic.yaml
@@ -28,6 +28,12 @@ tests: $(VENV)/.installed-dev
 	sh scripts/setup_bubblewrap.sh
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
+# The site of docs/: warnings are errors, every link and anchor is checked, nothing is fetched.
+docs: $(VENV)/.installed-docs
+	rm -rf build/docs
+	$(BIN)/zensical build --strict --clean --config-file mkdocs.yml
+	$(BIN)/python scripts/check_site.py build/docs
+
 # Each alone: beside another busy process no timing means anything.
 bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/compare.py --breakdown
@@ -47,6 +53,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+# The API pages are read from the sources, so that this needs neither torch nor the package.
+$(VENV)/.installed-docs: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group docs
 	touch $@
 
 clean:
