@@ -16,8 +16,12 @@ COLLAPSED = (1.0, 0.97, 0.95, 0.94, 0.93, 0.5, 0.45)
     ("claim", "change", "expected"),
     [
         (5, {"segments": {GRPO: HUMP}, "monotone": {GRPO: False}}, "does not hold"),
-        # A valley is no barrier, but not monotone.
-        (5, {"segments": {GRPO: (1.0, 0.8, 0.7, 0.8, 0.9)}, "monotone": {GRPO: False}},
+        # A valley is not monotone, and one basin.
+        (5, {"segments": {GRPO: (1.0, 0.8, 0.7, 0.8, 0.9)}, "monotone": {GRPO: False}}, "holds"),
+        # A hump beside the midpoint, and one after a valley.
+        (5, {"segments": {GRPO: (1.0, 1.2, 0.9, 0.9, 0.9)}, "monotone": {GRPO: False}},
+         "does not hold"),
+        (5, {"segments": {GRPO: (1.0, 0.8, 0.8, 0.9, 0.8)}, "monotone": {GRPO: False}},
          "does not hold"),
         (5, {"monotone": {GRPO: None}}, "not measured"),
         # Turns that are not sure are not none.

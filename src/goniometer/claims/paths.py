@@ -7,7 +7,6 @@ above what stands between two seeds of one arm, and a barrier that its lower end
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 from goniometer.claims.evidence import Evidence
 from goniometer.claims.parts import Estimate, Finding, NotMeasuredError, attempt, count, part
@@ -19,20 +18,23 @@ PROBLEMS = "problems (bootstrap), one run of each"
 
 
 def in_the_basin(evidence: Evidence) -> Finding:
-    """5: from SFT to Offline GRPO the loss is monotone and no barrier stands between them.
+    """5: from SFT to Offline GRPO no hump and no barrier stands between them.
 
-    Monotone: it does not both rise and fall by over .01 nats a token, nor surely beyond the band of
-    all differences along the segment. So a valley between the two is not monotone either, as the
-    paper has it, though it is no barrier.
+    The paper's reason is that losses are monotone along the segment. What leaves a basin is a hump,
+    a rise with a fall after it, of over .01 nats a token; it refutes only where the path turns
+    beyond the band of all its differences, and by more than between repeats. A valley is not
+    monotone either, and is one basin.
     """
     sft, grpo = evidence.arm("sft"), evidence.arm("offline_grpo")
     paths, segments = _connectivity(evidence), _segments(evidence, [(sft, grpo)])
     floor, family = _floor(evidence, paths), 2 * len(segments)
     parts = [
-        *(attempt(_turns(one), partial(_monotone, evidence, paths, one)) for one in segments),
+        *(attempt(_hump(one), partial(_humped, evidence, paths, one)) for one in segments),
         *(attempt(_above(one), partial(_flat, paths, one, floor, family)) for one in segments),
     ]
-    return Finding(tuple(parts), f"{_told(evidence, paths, segments)}; {count(parts)}")
+    turns = {True: "not shown to turn", False: "surely turns", None: "turns unknown"}
+    told = ", ".join(f"{one.start} to {one.end} {turns[one.monotone]}" for one in segments)
+    return Finding(tuple(parts), f"{_told(evidence, paths, segments)}; {told}; {count(parts)}")
 
 
 def behind_a_barrier(evidence: Evidence) -> Finding:
@@ -77,17 +79,16 @@ def _flat(paths: Connectivity, one: Segment, floor: float | None, family: int) -
     return part(_above(one), found, found.below(_threshold(floor), family), null=0.0, floor=floor)
 
 
-def _monotone(evidence: Evidence, paths: Connectivity, one: Segment) -> ClaimPart:
-    turn = _turn(one)
-    repeats = [_turn(repeat) for repeat in _repeats(evidence, paths)]
-    floor = max(repeats, default=None)
+def _humped(evidence: Evidence, paths: Connectivity, one: Segment) -> ClaimPart:
+    height = _height(one)
+    floor = max((_height(repeat) for repeat in _repeats(evidence, paths)), default=None)
     over = "none: judged by a simultaneous band of all differences along the segment"
     holds = None
-    if one.monotone and turn <= FLAT:
-        holds = True
-    elif one.monotone is False and turn > FLAT + (floor or 0.0):  # and more than a repeat does
+    if height <= FLAT:
+        holds = None if one.monotone is None else True
+    elif one.monotone is False and height > FLAT + (floor or 0.0):
         holds = False
-    return part(_turns(one), Estimate(turn, over=over), holds, null=0.0, floor=floor)
+    return part(_hump(one), Estimate(height, over=over), holds, null=0.0, floor=floor)
 
 
 def _threshold(floor: float | None) -> float:
@@ -98,8 +99,8 @@ def _above(one: Segment) -> str:
     return f"midpoint of {one.start} and {one.end} above the chord"
 
 
-def _turns(one: Segment) -> str:
-    return f"loss between {one.start} and {one.end} both rises and falls by"
+def _hump(one: Segment) -> str:
+    return f"highest hump between {one.start} and {one.end}"
 
 
 def midpoint(paths: Connectivity, one: Segment) -> Estimate:
@@ -157,29 +158,24 @@ def _floor(evidence: Evidence, paths: Connectivity) -> float | None:
     return max((end for end in ends if end is not None), default=None)
 
 
-def _turn(one: Segment) -> float:
-    """The smaller of the largest rise and the largest fall along a segment; 0 if monotone."""
+def _height(one: Segment) -> float:
+    """How far the loss rises above what lies before and after it, at most; 0 without a hump."""
     losses = [value for value in one.loss if value is not None]
     if len(losses) < len(one.loss):
         raise NotMeasuredError(f"{one.start} to {one.end}: the loss is not finite everywhere")
-    rise = fall = 0.0
-    low = high = losses[0]
-    for _, value in pairwise(losses):
-        low, high = min(low, value), max(high, value)
-        rise, fall = max(rise, value - low), max(fall, high - value)
-    return min(rise, fall)
+    return max(value - max(min(losses[: i + 1]), min(losses[i:])) for i, value in enumerate(losses))
 
 
 def _told(evidence: Evidence, paths: Connectivity, segments: Sequence[Segment]) -> str:
     repeats = _repeats(evidence, paths)
     each = ", ".join(
         f"{one.start} to {one.end} "
-        + ("undefined" if one.midpoint.value is None else f"{one.midpoint.value:.3f}")
+        + ("undefined" if one.midpoint.value is None else f"{one.midpoint.value:.2g}")
         for one in segments
     )
     known = [one.midpoint.value for one in repeats if one.midpoint.value is not None]
     beside = (
-        f"between repeats {min(known):.3f} to {max(known):.3f}"
+        f"between repeats {max(known):.2g} at most"
         if known
         else "no path between two runs of one arm: no floor"
     )
