@@ -77,6 +77,7 @@ def compared(
 ) -> bool:
     """Run `compare`, write its folder, print its tables; return whether no gate tripped."""
     from goniometer import gates
+    from goniometer.behaviour_console import print_behaviour
     from goniometer.library import compare_with
 
     conditions = _gates(fail_on, options) if fail_on else []
@@ -89,6 +90,7 @@ def compared(
     print_trajectories(found.results.trajectories, console)
     print_comparison(comparison, console)
     print_against_base(comparison.against_base, console)
+    print_behaviour(found.results.behaviour, console)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
     trips = [line for gate in conditions for line in gates.trips(gate, comparison)]
     for line in trips:

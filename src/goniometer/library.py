@@ -70,6 +70,8 @@ class Options:
         """
         if self.task is not None and self.data is None:
             raise GoniometerError("a task, and no texts", key="--task", fix="give --data too")
+        if self.task_options and self.task is None:
+            raise GoniometerError("options, and no task", key="--option", fix="give --task too")
         if self.data is None:
             return
         if self.base is None:

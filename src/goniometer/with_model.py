@@ -17,7 +17,7 @@ from goniometer.deltas import Delta
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel, load, require_fit
 from goniometer.progress import Shown
-from goniometer.results import Behaviour, Comparison
+from goniometer.results import BASE, Behaviour, Comparison
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.rollouts.given import read_given
 from goniometer.seeds import derive
@@ -70,6 +70,8 @@ def with_model(
         GoniometerError: a base that the updates do not fit, rollouts that it does not read as they
             were written, none that is right, a task without test problems.
     """
+    if BASE in deltas:
+        raise GoniometerError("a run has the name of the base", key=BASE, fix="rename it")
     asked = None if task is None else tasks.build(*task, "--task")
     _require_file(data)
     base = load(reference, device="auto")

@@ -120,6 +120,7 @@ def fixed_texts(run: Run, sampled: Sampled) -> Fixed:
 
 def _told(fixed: Fixed, run: Run) -> str:
     problems = len(set(fixed.reference.texts.items))
+    # Of them losses take the first `paths.problems`: `Connectivity.items`.
     return f"{fixed.reference.kind} of {problems} {SPLIT} problems of {run.plan.task.name}"
 
 

@@ -1,0 +1,96 @@
+"""What `compare --base MODEL --data ROLLOUTS` prints of the model: paths, activations, KL, sums."""
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Reading, Segment
+
+
+def print_behaviour(found: Behaviour | None, console: Console) -> None:
+    """Print a table of paths, one of activations and KL, one of sums; nothing without a model."""
+    if found is None:
+        return
+    console.print(f"on {found.base}, {found.data}", soft_wrap=True, highlight=False, markup=False)
+    if found.connectivity is not None:
+        console.print(_paths(found.connectivity.segments, found.connectivity.items))
+    console.print(_alike(found))
+    if found.composed:
+        console.print(_sums(found.composed))
+
+
+def _paths(segments: tuple[Segment, ...], items: int) -> Table:
+    title = f"losses along straight paths, nats a token; 95 % over {items} problems"
+    table = _table(title, ["from", "to"])
+    answered = any(one.accuracy for one in segments)
+    heads = ["start", "middle", "end", "middle above chord", "95 %", "barrier"]
+    for head in [*heads, *(["right at start, middle, end"] if answered else [])]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in segments:
+        places = (0, len(one.positions) // 2, -1)
+        row = [_optional(one.loss[i]) for i in places]
+        row += [_reading(one.midpoint), _band(one.midpoint_low, one.midpoint_high)]
+        row.append(_reading(one.barrier))
+        if one.accuracy:
+            row.append(", ".join(_optional(one.accuracy[i], 3) for i in places))
+        table.add_row(escape(one.start), escape(one.end), *row)
+    return table
+
+
+def _alike(found: Behaviour) -> Table:
+    title = "activations (debiased CKA), answers, and KL from the base in nats a completion"
+    table = _table(title, ["a", "b"])
+    for head in ("lowest CKA", "last layer", "same outcome", "kappa", "KL"):
+        table.add_column(head, justify="right", no_wrap=True)
+    agreed = {frozenset((one.a, one.b)): one for one in found.agreement}
+    kl = {frozenset((BASE, one.run)): one.kl for one in found.divergence}
+    for pair in found.similarity.pairs if found.similarity else ():
+        ends = frozenset((pair.a, pair.b))
+        said = agreed.get(ends)
+        table.add_row(
+            escape(pair.a),
+            escape(pair.b),
+            _lowest(pair),
+            _reading(pair.layers[-1].cka),
+            "" if said is None else f"{said.same_outcome:.3f}",
+            "" if said is None else _reading(said.kappa, 3),
+            _reading(kl[ends], 3) if ends in kl else "",
+        )
+    return table
+
+
+def _sums(composed: tuple[Composed, ...]) -> Table:
+    table = _table("sums and means of updates; loss beyond what each does alone", ["a", "b", ""])
+    for head in ("loss", "expected", "beyond", "95 %", "by the cosine"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in composed:
+        kind = "sum" if one.weights == (1, 1) else "mean"
+        numbers = [_reading(one.nll), _reading(one.expected), _reading(one.interference)]
+        numbers.append(_band(one.interference_low, one.interference_high))
+        table.add_row(escape(one.a), escape(one.b), kind, *numbers, _reading(one.by_cosine))
+    return table
+
+
+def _table(title: str, names: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def _lowest(pair: PairSimilarity) -> str:
+    known = [layer.cka.value for layer in pair.layers if layer.cka.value is not None]
+    return f"{min(known):.4f}" if known else "undefined"
+
+
+def _reading(reading: Reading, digits: int = 4) -> str:
+    return "undefined" if reading.value is None else f"{reading.value:.{digits}f}"
+
+
+def _optional(value: float | None, digits: int = 4) -> str:
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def _band(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
