@@ -93,3 +93,8 @@ def test_the_mean_over_layers_takes_the_mean_of_the_ends_and_stands_beside_the_n
     assert late.estimate.value == pytest.approx((0.5 + 0.45) / 2)
     assert (late.low, late.high) == pytest.approx((0.471, 0.479))
     assert (late.null, late.floor, late.n) == (0.01, pytest.approx(0.991), 50)
+
+
+def test_where_two_seeds_collapse_too_nothing_is_shown_of_dpo():
+    parts = World().with_behaviour().change({"cka": {SEEDS: COLLAPSED}}).claim(8).parts
+    assert [p.holds for p in parts] == [None] * 4 + [True]

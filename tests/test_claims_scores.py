@@ -73,6 +73,7 @@ def test_over_seeds_the_interval_is_students_and_the_sign_that_of_the_part():
     [
         (HIGHEST, {}, "holds"),
         # A lead of the first seed's runs alone is not one of the methods.
+        (HIGHEST, {"preferred seed 1": 0.86, "preferred seed 2": 0.845}, "not measured"),
         (HIGHEST, {"preferred seed 1": 0.80, "preferred seed 2": 0.80}, "not measured"),
         (HIGHEST, {"preferred": 0.80}, "does not hold"),
         (ALIKE, {}, "holds"),
