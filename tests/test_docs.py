@@ -126,6 +126,19 @@ def test_every_figure_that_is_kept_is_shown_and_told():
     assert shown == kept
 
 
+def test_every_kind_of_chart_is_told():
+    from goniometer.report.gallery import specifications
+    from goniometer.report.index import Index
+    from tests.results_factory import results
+
+    told = {"layer": "layers", "projection": "projections", "loss": "training", "norm": "training"}
+    told |= {"path": "paths", "contrasts": "paths", "cka": "activations", "blocks": "activations"}
+    told |= dict.fromkeys(("kl", "agreement", "composed"), "kl-agreement-composed")
+    kinds = specifications(Index(results(study=True)))
+    named = {"sweep" if "sweep" in kind else told.get(kind, kind) for kind in kinds}
+    assert named - anchors(DOCS / "charts.md") == set()
+
+
 def test_every_name_of_a_table_is_told():
     from goniometer.logs import FORMATS
     from goniometer.objectives import OBJECTIVES
