@@ -18,13 +18,12 @@ from goniometer.claims.parts import (
     part,
     spanned,
 )
-from goniometer.results import ClaimPart, LayerSimilarity, Similarity
+from goniometer.results import BASE, ClaimPart, LayerSimilarity, Similarity
 
 # Half way between the .93 and .45 that the paper prints; half of that fall.
 COLLAPSED = 0.70
 FALL = 0.24
 ALIKE = 0.99
-BASE = "base"
 PROMPTS = "prompts (jackknife over groups), one run of each"
 
 
