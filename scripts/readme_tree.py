@@ -15,10 +15,11 @@ FOLDERS = ("src/goniometer", "bench", "scripts")
 OTHERS = {
     "examples/arithmetic.yaml": "the embedded study",
     "examples/learning_rate.yaml": "how its learning rate was chosen",
+    "docs/index.md": "where the pages of the site begin",
     "docs/log.md": "decisions and negative results, dated",
     "tests/planted_faults.json": "mutations, each with the test that it must turn red",
     "constraints.txt": "the tested set of versions",
-    "Makefile": "make study, make test, make bench",
+    "Makefile": "make study, make test, make docs, make bench",
 }
 
 
