@@ -79,7 +79,7 @@
     const boxes = boxesOf(menu).filter((box) => box.dataset.grid === details.dataset.numbers);
     const { xs } = charts[boxes[0].dataset.chart].signals;
     const label = menu.labels[0].textContent.trim();
-    const [table, body] = tableOf(`${label}: ${menu.selectedOptions[0].textContent}`, ["", ...xs]);
+    const [table, body] = tableOf(`${label}: ${menu.selectedOptions[0].textContent}`, ["reading", ...xs]);
     for (const [name, values, kind] of numbersOf(boxes, menu.selectedIndex)) {
       const row = body.insertRow();
       row.className = kind;
@@ -102,12 +102,20 @@
     await view.runAsync();
   }
 
+  // A choice with what goes with it: the null group, and the ends of the scale where they differ.
+  function picked(box, pick) {
+    const { signals } = charts[box.dataset.chart];
+    if (!("group" in signals)) return { pick };
+    const [low, high] = [signals.lows, signals.highs].map((ends) => ends[ends.length > 1 ? pick : 0]);
+    return { pick, group: signals.groups[pick] ?? null, low, high };
+  }
+
   const describe = (box, menu) =>
     box.setAttribute("aria-label", `${charts[box.dataset.chart].description} ${menu.selectedOptions[0].textContent}`);
 
   async function choose(menu) {
     const boxes = boxesOf(menu);
-    await Promise.all(boxes.map((box) => update(box, { pick: menu.selectedIndex })));
+    await Promise.all(boxes.map((box) => update(box, picked(box, menu.selectedIndex))));
     for (const box of boxes) describe(box, menu);
     tabulateOpen(menu);
   }

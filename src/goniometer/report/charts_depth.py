@@ -18,15 +18,16 @@ ROOM = 26  # for the numbers of an axis, so that plots align
 DENSE = 16  # layers; with more of them dots are small
 TICKS: dict[float, list[float]] = {90.0: [0, 30, 60, 90], 1.0: [0, 0.5, 1]}
 SIGNALS = (
-    "pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading", "at"
+    "pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading", "at",
+    "group", "low", "high",
 )  # fmt: skip
 
 
 def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     """Values as dots, joined over layers; bands fill the width of their layer."""
     x, start = (_places(xs, axis, position) for position in (0.5, 0.0))
-    limits = [alt.expr(f"{end}[length({end}) > 1 ? pick : 0]") for end in ("lows", "highs")]
-    scale = alt.Scale(domain=limits, nice=False, zero=False)
+    # What few choices change has signals of its own: a new choice then redraws little.
+    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
     ticks = alt.Axis(
         values=alt.expr("ticks"),
         tickCount=alt.expr("ticks ? 9 : 3"),
@@ -36,10 +37,11 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     )
     y = alt.Y("v:Q", title=None, scale=scale, axis=ticks)
     chosen = alt.Chart(alt.NamedData("lines")).transform_filter("datum.p === pick")
-    drawn = chosen.transform_calculate(x="xs", name="names[datum.m]").transform_flatten(["x", "v"])
+    drawn = chosen.transform_calculate(x="xs", name="names[datum.m]", k="datum.h || 0")
+    drawn = drawn.transform_flatten(["x", "v"])
     dashes = alt.Scale(domain=[0, 1, 2], range=[[1, 0], [3, 3], [1, 3]])
     joined = drawn.mark_line(color=alt.expr("colour"), strokeWidth=1.5).encode(
-        x=x, y=y, strokeDash=alt.StrokeDash("m:O", legend=None, scale=dashes)
+        x=x, y=y, strokeDash=alt.StrokeDash("k:O", legend=None, scale=dashes)
     )
     size, stroke = (20, 1.5) if len(xs) <= DENSE else (6, 0.6)
     dots = drawn.mark_point(
@@ -47,7 +49,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         opacity=1,
         strokeWidth=stroke,
         stroke=alt.expr("colour"),
-        fill=alt.expr(f"datum.m > 0 ? '{var('ground')}' : colour"),
+        fill=alt.expr(f"datum.k > 0 ? '{var('ground')}' : colour"),
     )
     tooltip = [
         alt.Tooltip("name:N", title="reading"),
@@ -58,7 +60,11 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         x=alt.expr("width / 2"), y=HEIGHT / 2, color=var("muted"), lineHeight=13
     )
     # The layer that was chosen on the page: a line through the middle of its place.
-    marked = chosen.transform_calculate(x="at").transform_filter("isValid(at)")
+    marked = (
+        alt.Chart(alt.NamedData("lines"))
+        .transform_filter("isValid(at) && datum.p === pick && !datum.h")
+        .transform_calculate(x="at")
+    )
     layers = [
         *_bands(x, start, scale, ticks),
         marked.mark_rule(color=var("opposite"), strokeWidth=1.5).encode(x=x),
@@ -85,7 +91,7 @@ def _places(xs: Sequence[str], axis: str, position: float) -> alt.X:
 def _bands(x: alt.X, start: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
     """Floors of all pairs and the nulls of the chosen one's group: filled, both ends as lines."""
     chosen = alt.Chart(alt.NamedData("bands")).transform_filter(
-        "datum.g === null || datum.g === groups[pick]"
+        "datum.g === null || datum.g === group"
     )
     flat = chosen.transform_calculate(x="xs").transform_flatten(["x", "lo", "hi"])
     fill = flat.mark_bar(width={"band": 1}).encode(
@@ -113,7 +119,8 @@ def _bands(x: alt.X, start: alt.X, scale: alt.Scale, axis: alt.Axis) -> list[alt
 class Panel:
     """What one small multiple shows.
 
-    `lines`: rows {p: choice, m: position in names, v: values over `xs`, n: reason for no value};
+    `lines`: rows {p: choice, m: position in names, v: values over `xs`, n: reason for no value,
+    h: how hollow};
     `bands`: rows {g: null group or null for all, t: what it is, lo, hi, and how it looks};
     `groups`: the null group of each choice; `limits`: of y for each choice, or one for all.
     """
@@ -136,6 +143,7 @@ class Panel:
 
     def chart(self, pick: int) -> Chart:
         """The panel as a chart that shows the choice `pick` first."""
+        low, high = self.limits[pick if len(self.limits) > 1 else 0]
         signals = {
             "pick": pick,
             "xs": list(self.xs),
@@ -148,6 +156,9 @@ class Panel:
             "colour": self.colour,
             "heading": self.heading,
             "at": None,
+            "group": self.groups[pick] if self.groups else None,
+            "low": low,
+            "high": high,
         }
         data = {"lines": self.lines, "bands": self.bands}
         return Chart(self.axis, f"{self.heading}, by {self.axis}.", HEIGHT, data, signals)

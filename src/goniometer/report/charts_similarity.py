@@ -108,7 +108,7 @@ def profile(found: Similarity, shown: Sequence[PairSimilarity], pick: int) -> Ch
     for p, pair in enumerate(shown):
         rows.append(line(p, 0, [one.cka for one in pair.layers]))
         rows += [
-            line(p, m, [one.cka for one in to_base[run].layers])
+            line(p, m, [one.cka for one in to_base[run].layers], m)
             for m, run in ((1, pair.a), (2, pair.b))
             if run in to_base
         ]

@@ -41,5 +41,7 @@ def pairs(index: Index) -> tuple[tuple[str, str], ...]:
         found += [(s.start, s.end) for s in behaviour.connectivity.segments]
     if behaviour and behaviour.similarity:
         found += [(s.a, s.b) for s in behaviour.similarity.pairs]
-    once = {frozenset(names): names for names in reversed(found)}
-    return tuple(reversed(once.values()))[:MOST_PAIRS]
+    once: dict[frozenset[str], tuple[str, str]] = {}
+    for names in found:
+        once.setdefault(frozenset(names), names)
+    return tuple(once.values())[:MOST_PAIRS]

@@ -76,7 +76,7 @@ def of_study(index: Index) -> dict[str, Table]:
     if seeded.rows:
         found["paired-seeds"] = seeded
     if rest:
-        caption = "The same for pairs with a repeat that was trained for the floors."
+        caption = "Paired tests of pairs with a repeat that was trained for the floors."
         found["paired-floor"] = tables_study.paired(rest, "paired-floor", caption)
     if study.claims:
         found["claims"] = tables_claims.claims(study.claims)

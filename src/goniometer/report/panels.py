@@ -159,7 +159,7 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
         if not present:
             continue
         rows = [
-            line(choice, place, readings(pair, scopes, key))
+            line(choice, place, readings(pair, scopes, key), place)
             for choice, pair in enumerate(pairs)
             for place, (key, _) in enumerate(present)
         ]

@@ -12,10 +12,13 @@ WRAP = 22  # letters of a reason that fit into a panel
 FLOOR_OPACITY = {"same init, other order": 0.36, "other init, same order": 0.12}
 
 
-def line(choice: int, name: int, found: Sequence[Reading | None]) -> Row:
-    """Values over x of one reading; where none is defined, the reason, wrapped to the panel."""
+def line(choice: int, name: int, found: Sequence[Reading | None], hollow: int = 0) -> Row:
+    """Values over x of one reading; where none is defined, the reason, wrapped to the panel.
+
+    `hollow`: 0 is drawn filled and solid, 1 and 2 hollow and with dashes of two kinds.
+    """
     values = [rounded(reading.value, 4) if reading else None for reading in found]
-    row: Row = {"p": choice, "m": name, "v": values}
+    row: Row = {"p": choice, "m": name, "v": values} | ({"h": hollow} if hollow else {})
     if all(value is None for value in values):
         reasons = [r.undefined for r in found if r is not None and r.undefined]
         row["n"] = textwrap.wrap(f"undefined: {reasons[0]}" if reasons else "not measured", WRAP)

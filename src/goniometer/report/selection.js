@@ -30,9 +30,8 @@
   // Signals that a chart takes from the selection: its choice, the mark of the pair, the layer.
   function signalsOf(box) {
     const { signals, data } = charts[box.dataset.chart];
-    const found = {};
     const menu = pairMenus().find((one) => one.dataset.drives?.split(" ").includes(box.dataset.grid));
-    if (menu) found.pick = menu.selectedIndex;
+    const found = menu ? picked(box, menu.selectedIndex) : {};
     if ("who" in signals) found.who = Object.values(data).flat().find((row) => ofPair(row.a, row.b))?.k ?? null;
     if ("at" in signals) found.at = selection.layer || null;
     return [found, menu];
