@@ -23,9 +23,10 @@ FAULTS = json.loads((ROOT / "tests" / "planted_faults.json").read_text(encoding=
 def copy(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("copy")
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("src", "tests", "examples"):
+    for name in ("src", "tests", "examples", "docs", "scripts"):
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", root)
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "mkdocs.yml"):
+        shutil.copy(ROOT / name, root)
     # By hash: a fault of the same size within the same second must not meet an older file's code.
     mode = py_compile.PycInvalidationMode.CHECKED_HASH
     compileall.compile_dir(root / "src", quiet=2, invalidation_mode=mode)
