@@ -24,7 +24,8 @@ from goniometer.seeds import derive
 from goniometer.tasks import AbstractTask
 
 FOR_LOSSES, FOR_ACTIVATIONS, FOR_KL = 64, 128, 64  # prompts of the data
-PROBLEMS = 200  # of a task, answered at every point
+PROBLEMS = 200  # of a task, answered at ends, midpoints and sums
+LEAST = 64  # tokens that an answer may have, or as many as the longest right rollout
 COMPARED = 50  # rows whose text is compared with what the tokens say
 
 
@@ -169,5 +170,5 @@ def _greedy(task: AbstractTask, longest: int, seed: int) -> Greedy:
     problems = task.problems("test", PROBLEMS, derive(seed, "problems of compare"))
     if not problems:
         raise GoniometerError(f"{task.name} has no test problems", key="--task")
-    settings = Evaluation(problems=len(problems), max_new_tokens=max(64, longest), batch_size=64)
-    return Greedy(task, problems, settings)
+    settings = Evaluation(problems=len(problems), max_new_tokens=max(LEAST, longest), batch_size=64)
+    return Greedy(task, problems, settings, everywhere=False)

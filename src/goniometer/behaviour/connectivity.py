@@ -81,7 +81,7 @@ def _segment(found: Survey, start: str, end: str) -> Segment:
         midpoint_low=low,
         midpoint_high=high,
         monotone=not turns(loss, drawn) if whole and found.items > 1 else None,
-        accuracy=tuple(found.accuracy[where] for where in path) if found.accuracy else (),
+        accuracy=tuple(map(found.accuracy.get, path)) if found.accuracy else (),
         bare_answer=() if found.bare is None else tuple(_value(found.bare, w) for w in path),
     )
 

@@ -1,7 +1,7 @@
 """All points that paths and sums need, measured once: what connectivity and composition read."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import final
@@ -28,11 +28,20 @@ SUM, MEAN = (1.0, 1.0), (0.5, 0.5)
 @final
 @dataclass(frozen=True)
 class Greedy:
-    """Problems to answer greedily at points: costs a generation of each at each point."""
+    """Problems to answer greedily at points: costs a generation of each at each point.
+
+    Without `everywhere`, only at ends, midpoints and sums.
+    """
 
     task: AbstractTask
     problems: Sequence[Problem]
     settings: Evaluation
+    everywhere: bool = True
+
+    def points(self, runs: Sequence[str], settings: "Paths") -> "list[Point]":
+        """Where answers are asked for."""
+        few = settings if self.everywhere else replace(settings, positions=3)
+        return points_of(runs, few)
 
 
 @final
@@ -138,7 +147,10 @@ def survey(
         bare_losses = losses_at(
             base, deltas, wanted, bare, batch_tokens=settings.batch_tokens, advance=advance
         )
-    scores = {} if greedy is None else _scores(base, deltas, wanted, greedy, advance)
+    scores = {}
+    if greedy is not None:
+        asked = greedy.points(tuple(deltas), settings)
+        scores = _scores(base, deltas, asked, greedy, advance)
     return Survey(tuple(deltas), settings, texts, losses, bare_losses, scores)
 
 
@@ -172,8 +184,8 @@ def work(
 ) -> int:
     """Total of what `survey` counts by `advance`."""
     each = len(texts.texts.items) + (len(bare.items) if bare else 0)
-    each += len(greedy.problems) if greedy else 0
-    return len(points_of(runs, settings)) * each
+    asked = len(greedy.points(runs, settings)) * len(greedy.problems) if greedy else 0
+    return len(points_of(runs, settings)) * each + asked
 
 
 def ends_of_segments(runs: Sequence[str]) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ class Data:
         reference: right texts, of which losses are taken.
         texts: of which activations are compared.
         kl: how many prompts the base completes, and how far; KL is taken on what it says.
-        greedy: problems of a task, answered at every point.
+        greedy: problems of a task, answered at points.
     """
 
     about: str

@@ -28,7 +28,8 @@ class Segment(Frozen):
     # False where the loss rises somewhere and falls elsewhere, both beyond a simultaneous 95 %
     # band of the differences between all positions; None where that cannot be told.
     monotone: bool | None
-    accuracy: tuple[float | None, ...] = ()  # greedy, by position; empty unless asked for
+    # Greedy, by position; empty unless asked for, None where it was not or nothing was graded.
+    accuracy: tuple[float | None, ...] = ()
     # Nats a token of the gold `\boxed{answer}` directly after the prompt, the paper's measure:
     # how likely a run answers without thinking. Empty unless asked for.
     bare_answer: tuple[float | None, ...] = ()

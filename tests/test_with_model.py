@@ -1,0 +1,211 @@
+"""`compare --base MODEL --data ROLLOUTS`: on the real small base, against merged copies."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import goniometer
+from goniometer import with_model
+from goniometer.behaviour import survey_file
+from goniometer.behaviour.losses import point
+from goniometer.behaviour.survey import Paths, survey
+from goniometer.behaviour.texts import ReferenceTexts
+from goniometer.deltas import read
+from goniometer.model import LanguageModel, load
+from goniometer.rollouts import Rollout, RolloutSet, sources
+from goniometer.tasks import TASKS, Correct, Wrong
+from tests.conftest import Command
+
+SCALES = {"a": 0.02, "b": 0.05}
+
+
+@pytest.fixture(scope="module")
+def base() -> LanguageModel:
+    return load("embedded:base", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, base) -> Path:
+    """Two adapters of the base with random factors, and rollouts: a right and a wrong row each."""
+    root = tmp_path_factory.mktemp("with_model")
+    for name, scale in SCALES.items():
+        model = peft.get_peft_model(load("embedded:base").network, settings())
+        generator = torch.Generator().manual_seed(len(name) + int(100 * scale))
+        for key, parameter in model.named_parameters():
+            if "lora_" in key:
+                parameter.data = scale * torch.randn(parameter.shape, generator=generator)
+        model.save_pretrained(root / name)
+    rows = []
+    for problem in TASKS["arithmetic"]().problems("validation", 6, 3):
+        prompt, tokens = (
+            base.encode_prompt(problem.question),
+            base.encode_completion(problem.solution),
+        )
+        cut = tokens[:-3]
+        rows += [
+            Rollout(problem.id, prompt, cut, base.decode(cut), None, Wrong("answer"), True),
+            Rollout(problem.id, prompt, tokens, problem.solution, None, Correct(), False),
+        ]
+    sources.save(RolloutSet(tuple(rows)), root / "rollouts.parquet")
+    return root
+
+
+def settings() -> peft.LoraConfig:
+    return peft.LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "v_proj"])
+
+
+def merged_loss(home: Path, name: str) -> float:
+    """NLL a token of the right rows, one text at a time, of a copy that PEFT has merged."""
+    network = peft.PeftModel.from_pretrained(load("embedded:base").network, home / name)
+    merged = network.merge_and_unload()
+    total, tokens = 0.0, 0
+    for row in sources.read(home / "rollouts.parquet").rows:
+        if row.correct:
+            ids = torch.tensor([*row.prompt_tokens, *row.completion_tokens])
+            with torch.no_grad():
+                logits = merged(ids[None]).logits[0].double()
+            start = len(row.prompt_tokens)
+            total += float(cross_entropy(logits[start - 1 : -1], ids[start:], reduction="sum"))
+            tokens += len(row.completion_tokens)
+    return total / tokens
+
+
+@pytest.fixture(scope="module")
+def found(home) -> goniometer.Compared:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(with_model, "PROBLEMS", 3)
+        patch.setattr(with_model, "LEAST", 8)
+        return goniometer.compare(
+            {name: home / name for name in SCALES},
+            base="embedded:base",
+            data=home / "rollouts.parquet",
+            task="arithmetic",
+            base_measures=False,
+            draws=100,
+        )
+
+
+def test_all_of_it_is_measured_on_the_same_right_rows(home: Path, found):
+    told = found.results.behaviour
+    assert told.base == "embedded:base"
+    assert told.data.startswith("one right rollout of each of 6 prompts of rollouts.parquet")
+    paths = told.connectivity
+    assert (paths.texts, paths.items) == ("held-out rollouts", 6)
+    assert [(s.start, s.end) for s in paths.segments] == [("base", "a"), ("base", "b"), ("a", "b")]
+    for segment in paths.segments[:2]:
+        assert segment.loss[0] == paths.base_loss
+        assert segment.loss[-1] == pytest.approx(merged_loss(home, segment.end), rel=1e-5)
+    assert [kl.run for kl in told.divergence] == ["a", "b"]
+    assert all(kl.kl.value > 0 and kl.prompts == 6 for kl in told.divergence)
+    assert {(p.a, p.b) for p in told.similarity.pairs} == {("base", "a"), ("base", "b"), ("a", "b")}
+    assert told.similarity.prompts == 6
+    assert told.similarity.input_nulls.k == found.results.comparison.k
+    assert len(told.similarity.input_nulls.modules) == len(read(home / "a"))
+
+
+def test_what_weights_predict_of_sums_is_of_this_comparison(found):
+    cosine = found.pair("a", "b").scopes["union"].readings["cosine"]
+    assert [one.weights for one in found.results.behaviour.composed] == [(1, 1), (0.5, 0.5)]
+    assert all(one.cosine == cosine for one in found.results.behaviour.composed)
+
+
+def test_a_task_gives_accuracy_along_paths_and_agreement(found):
+    told = found.results.behaviour
+    (agreed,) = told.agreement
+    assert (agreed.a, agreed.b, agreed.n) == ("a", "b", 3)
+    for one in told.connectivity.segments:
+        asked = [i for i, share in enumerate(one.accuracy) if share is not None]
+        assert asked == [0, len(one.loss) // 2, len(one.loss) - 1]
+    assert all(one.accuracy.value is not None for one in told.composed)
+
+
+def test_a_survey_in_a_file_is_the_survey(home: Path, base, tmp_path: Path):
+    texts = ReferenceTexts.of_rollouts(sources.read(home / "rollouts.parquet"))
+    wanted = Paths(positions=3, draws=100)
+    one = survey(base, {"a": read(home / "a")}, texts, wanted)
+    one.losses.sums[point({"a": 1.0})][0] = math.nan
+    one = dataclasses.replace(one)  # drawn again
+    survey_file.save(one, tmp_path / "survey.json")
+    other = survey_file.read(tmp_path / "survey.json", texts, wanted)
+    assert other.losses.sums.keys() == one.losses.sums.keys()
+    for where, of in one.losses.sums.items():
+        assert of.tobytes() == other.losses.sums[where].tobytes()
+        assert one.drawn[where].tobytes() == other.drawn[where].tobytes()
+
+
+def change(home: Path, tmp_path: Path, edit) -> Path:
+    """Write the rollouts as JSON lines, each changed."""
+    import pyarrow.parquet as pq
+
+    rows = map(edit, pq.read_table(home / "rollouts.parquet").to_pylist())
+    path = tmp_path / "changed.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row))
+    return path
+
+
+FAULTS = {
+    "another vocabulary": (
+        lambda row: row | {"completion_tokens": [999_999] * len(row["completion_tokens"])},
+        "a token id that embedded:base does not have; found 999999, expected below",
+    ),
+    "another tokenizer": (
+        lambda row: row | {"completion_tokens": [max(3, t - 1) for t in row["completion_tokens"]]},
+        "tokens that say something else to embedded:base: its tokenizer is another",
+    ),
+    "nothing": (lambda row: None, "no rollouts in the file"),
+    "none right": (
+        lambda row: row | {"grade": "ungraded:nobody"},
+        "no rollout is right, and losses are taken of right ones; found 12 rows: 0 wrong, 12 ung",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_data_that_cannot_serve_is_one_line(home, tmp_path, command: Command, fault: str):
+    edit, message = FAULTS[fault]
+    given = ("--base", "embedded:base", "--data", change(home, tmp_path, edit))
+    out = tmp_path / "out"
+    code, printed, lines = command("compare", home / "a", home / "b", *given, "-o", out)
+    assert (code, printed, len([line for line in lines if "goniometer: " in line])) == (2, "", 1)
+    assert message in lines[-1]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "DATA"), "--data: texts, and no model"),
+        (("--task", "arithmetic"), "--task: a task, and no texts"),
+        (
+            ("--base", "embedded:base", "--data", "DATA", "--origin", "a"),
+            "not measured with --orig",
+        ),
+        (("--base", "embedded:bass", "--data", "DATA"), "no such embedded model"),
+        (("--base", "embedded:base", "--data", "none.parquet"), "no such file of rollouts"),
+        (("--base", "embedded:base", "--data", "DATA", "--task", "gsm9k"), "unknown task 'gsm9k'"),
+        (("--base", "embedded:base", "--data", "DATA", "--option", "x=1"), "options, and no task"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(home, tmp_path, command, options, message):
+    given = [home / "rollouts.parquet" if one == "DATA" else one for one in options]
+    given = [home / "a" if one == "a" else one for one in given]
+    code, _, lines = command("compare", home / "a", home / "b", *given, "-o", tmp_path / "out")
+    assert code == 2
+    assert message in lines[-1]
+
+
+def test_a_base_that_does_not_fit_names_the_first_mismatch(home, tmp_path, command: Command):
+    base = load("embedded:base")
+    base.network.config.update({"num_hidden_layers": 1, "layer_types": ["full_attention"]})
+    base.network.model.layers = base.network.model.layers[:1]
+    base.save(tmp_path / "base")
+    given = ("--base", tmp_path / "base", "--data", home / "rollouts.parquet")
+    code, _, lines = command("compare", home / "a", home / "b", *given, "-o", tmp_path / "out")
+    assert code == 2
+    assert "model.layers.1.self_attn.q_proj" in lines[-1]
