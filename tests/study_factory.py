@@ -14,6 +14,7 @@ from goniometer.results import (
     Cell,
     Check,
     Claim,
+    ClaimPart,
     Coefficients,
     Comparison,
     CrossSeed,
@@ -255,6 +256,13 @@ def _matched(cells: tuple[Cell, ...]) -> tuple[Matched, ...]:
     return by_norm, by_kl, failed
 
 
+def _part(what: str, cosine: float) -> ClaimPart:
+    return ClaimPart(
+        what=what, estimate=Reading(value=cosine), low=cosine - 0.02, high=cosine + 0.02,
+        interval="seeds (jackknife)", n=3, null=0.014, floor=0.93, holds=True,
+    )  # fmt: skip
+
+
 def study_of(comparison: Comparison, steps: int = 100) -> StudyResults:
     """A study whose cells are the runs of `comparison`."""
     names = [run.name for run in comparison.runs]
@@ -288,7 +296,9 @@ def study_of(comparison: Comparison, steps: int = 100) -> StudyResults:
         ),
         claims=(
             Claim(number=1, claim="SFT, RFT and RIFT are colinear", printed=".977 / .967 / .969",
-                  found=".958 / .962 / .951", verdict="holds"),
+                  found=".958 / .962 / .951", verdict="holds", parts=(
+                      _part("cosine of SFT and RFT", 0.958), _part("cosine of SFT and RIFT", 0.962),
+                      _part("cosine of RFT and RIFT", 0.951))),
             Claim(number=7, claim="DPO is behind a barrier", printed="3.82 to 8.64",
                   found="no path measured", verdict="not measured"),
             Claim(number=12, claim="DPO scores highest", printed="93.5 %", found="90.1 %",

@@ -17,6 +17,7 @@ from goniometer.claims.parts import (
     optional,
     over_seeds,
     part,
+    span,
     spanned,
 )
 from goniometer.claims.paths import no_barrier_between_seeds
@@ -118,15 +119,12 @@ def seed_rotates(evidence: Evidence) -> Finding:
     paths = no_barrier_between_seeds(evidence, arms)
     if seeds:
         own = [value for arm in arms for value in evidence.repeats(arm, "cosine", seeds)]
-        how = f"cosines between {len(seeds)} seeds {number(min(own))} to {number(max(own))}"
+        how = f"cosines between {len(seeds)} seeds {span(own)}"
     else:
         floor = evidence.floor("other init, same order")
-        how = f"cosine between inits {number(min(floor.cosines))} to {number(max(floor.cosines))}"
+        how = f"cosine between inits {span(floor.cosines)}"
     losses = [evidence.at_one_seed(a, b, "cosine", seeds or (0,)) for a, b in combinations(arms, 2)]
-    found = (
-        f"{how}, between losses {number(min(losses))} to {number(max(losses))} "
-        f"({evidence.beside(arms[0].name, arms[1].name)})"
-    )
+    found = f"{how}, between losses {span(losses)} ({evidence.beside(arms[0].name, arms[1].name)})"
     if not paths:
         found += "; no path between seeds measured"
     return Finding((*parts, *paths), f"{found}; {count((*parts, *paths))}")
