@@ -108,7 +108,8 @@ def test_claims_of_older_results_have_no_parts_and_no_fold():
     assert parts(old).rows == ()
     assert [row[2].text for row in claims([old]).rows] == ["holds"]
     page = compose(results(study=True))
-    assert not [name for name in page.tables if name.startswith("claim-")]
+    assert [len(claim.parts) for claim in page.results.study.claims] == [3, 0, 0]
+    assert [name for name in page.tables if name.startswith("claim-")] == ["claim-1"]
 
 
 def test_what_is_not_there_is_a_dash():
