@@ -124,7 +124,8 @@ def test_figures_are_svg_in_their_own_colours(tmp_path):
     names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
     assert names == {
         "ruler", "matrix", "reference", "layers", "projections", "sizes", "accuracies", "forest",
-        "held-out", "training",
+        "held-out", "training", "map", "paths", "contrasts", "cka", "activations", "kl",
+        "agreement", "composed",
     }  # fmt: skip
     for path in (tmp_path / "figures").glob("*.svg"):
         root = ElementTree.fromstring(path.read_text())  # noqa: S314, our own file

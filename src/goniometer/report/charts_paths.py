@@ -161,12 +161,18 @@ def barrier(segment: Segment) -> str:
     if segment.barrier.value is None:
         return segment.barrier.undefined or notation.NONE
     at = "" if segment.barrier_at is None else f" at {notation.fixed(segment.barrier_at, 2)}"
-    return notation.fixed(segment.barrier.value, 4) + at
+    return nats(segment.barrier.value) + at
 
 
 def _signed(value: float) -> str:
-    text = notation.fixed(value, 4)
-    return f"+{text}" if value > 0 and float(text) else text
+    return f"+{nats(value)}" if value > 0 else nats(value)
+
+
+def nats(value: float) -> str:
+    """Four decimals; what would be written as 0 to two significant digits."""
+    if 0 < abs(value) < 5e-5:
+        return notation.significant(value, 2)
+    return notation.fixed(value, 4)
 
 
 def contrasts_spec() -> Spec:

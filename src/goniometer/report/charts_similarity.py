@@ -13,11 +13,11 @@ from goniometer.report.rows import line
 from goniometer.report.theme import Spec, var
 from goniometer.results import PairSimilarity, Reading, Similarity
 
-__all__ = ["between", "heat", "heat_spec", "labels", "lowest", "profile", "profile_spec"]
+__all__ = ["between", "heat", "heat_spec", "labels", "lowest", "profile_spec", "profiles"]
 
 BASE = "base"  # what similarity calls it; no run can have that name
 ROW = 20
-HEIGHT = 170
+HEIGHT = 130
 MOST_ROWS = 60  # of the heat map; the table holds the rest
 FAINTEST = 0.06
 
@@ -99,8 +99,11 @@ def between(found: Similarity) -> tuple[PairSimilarity, ...]:
     return tuple(pair for pair in found.pairs if pair.a != BASE) or found.pairs
 
 
-def profile(found: Similarity, shown: Sequence[PairSimilarity], pick: int) -> Chart:
-    """One pair's CKA with its interval, both runs' to the base, the ceiling and the null."""
+def profiles(found: Similarity, shown: Sequence[PairSimilarity], pick: int) -> list[Chart]:
+    """One pair's CKA with its interval, both runs' to the base, the ceiling and the null.
+
+    Twice: from 0 with the null, and enlarged without it, as CKA of fine-tunes lies near 1.
+    """
     xs = labels(found)
     to_base = {pair.b: pair for pair in found.pairs if pair.a == BASE}
     rows: list[Row] = []
@@ -126,11 +129,31 @@ def profile(found: Similarity, shown: Sequence[PairSimilarity], pick: int) -> Ch
         ends = [_or_value(one.low, one.high, one.cka.value) for one in ceiling.layers]
         bands.insert(1, {"t": f"ceiling: {ceiling.a}, {ceiling.b}", **_ends(ends), **look})
     low = min([0.0, *(v for r in rows for v in r["v"] if v is not None), null.low])
-    panel = Panel(
-        "CKA after each block", "layer", xs, ("the pair", "base and first", "base and second"),
-        rows, [(low, 1.0)], bands, [str(p) for p in range(len(shown))],
-    )  # fmt: skip
-    return replace(panel.chart(pick), base="blocks", height=HEIGHT)
+    names = ("the pair", "base and first", "base and second")
+    groups = [str(p) for p in range(len(shown))]
+    whole = Panel(
+        "CKA after each block", "layer", xs, names, rows, [(low, 1.0)], bands, list(groups)
+    )
+    near = bands[1:]
+    limits = [
+        _near(
+            [r["v"] for r in rows if r["p"] == p]
+            + [r["lo"] for r in near if r["g"] in (None, str(p))]
+        )
+        for p in range(len(shown))
+    ]
+    enlarged = Panel("Enlarged", "layer", xs, names, rows, limits, near, list(groups))
+    return [
+        replace(panel.chart(pick), base="blocks", height=height)
+        for panel, height in ((whole, HEIGHT), (enlarged, HEIGHT))
+    ]
+
+
+def _near(lines: Sequence[Sequence[float | None]]) -> tuple[float, float]:
+    """From a little below the smallest of these up to 1."""
+    low = min((v for values in lines for v in values if v is not None), default=0.0)
+    edge = 0.08 * (1 - low) or 1e-4
+    return rounded(low - edge) or 0.0, 1 + edge
 
 
 def _or_value(

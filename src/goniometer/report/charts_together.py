@@ -6,7 +6,7 @@ import altair as alt
 
 from goniometer.report import notation
 from goniometer.report.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts_paths import SPARSE
+from goniometer.report.charts_paths import SPARSE, nats
 from goniometer.report.charts_sizes import with_error
 from goniometer.report.charts_study import MOST_ROWS, PAIR_ROW, ROW, names_axis, ringed, room
 from goniometer.report.index import Index
@@ -183,8 +183,8 @@ def interference(one: Composed) -> str:
     """Measured less expected, with its interval over the same items."""
     if one.interference.value is None:
         return one.interference.undefined or notation.NONE
-    text = notation.fixed(one.interference.value, 4)
+    text = nats(one.interference.value)
     low, high = one.interference_low, one.interference_high
     if low is None or high is None:
         return text
-    return f"{text} ({notation.fixed(low, 4)} to {notation.fixed(high, 4)})"
+    return f"{text} ({nats(low)} to {nats(high)})"

@@ -15,7 +15,12 @@ LINE = 18
 LETTER = 6.4  # pixels of a letter, about
 WIDE = 640  # pixels of a chart that stands alone
 WHOLE = 900  # of a row of small multiples
-SINGLE = ("accuracies", "held-out", "divergence", "seeds", "seed-scores")
+SINGLE = (
+    "map", "accuracies", "held-out", "divergence", "seeds", "seed-scores",
+    "contrasts", "cka", "kl", "agreement",
+)  # fmt: skip
+GRIDS = {"reference": 4, "layers": 3, "projections": 3, "sizes": 4}  # and their columns
+ALONE = ("paths", "activations", "composed")  # one below the other
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -50,8 +55,7 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
     found = {name: ([[charts[name]]], width) for name, width in widths.items() if name in charts}
 
     def multiples(names: Sequence[str], columns: int) -> tuple[list[list[Chart]], int]:
-        rows = [names[i : i + columns] for i in range(0, len(names), columns)]
-        return [[charts[name] for name in row] for row in rows], WHOLE // columns
+        return _multiples(gallery, names, columns)
 
     def stacks(named: Sequence[Sequence[str]]) -> tuple[list[list[Chart]], int]:
         columns = min(4, len(named))
@@ -62,9 +66,16 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
             for place in range(max(map(len, row)))
         ], WHOLE // columns
 
-    for name, columns in (("reference", 4), ("layers", 3), ("projections", 3), ("sizes", 4)):
-        if gallery.grids.get(name):
-            found[name] = multiples(gallery.grids[name], columns)
+    found |= {
+        name: multiples(gallery.grids[name], columns)
+        for name, columns in GRIDS.items()
+        if gallery.grids.get(name)
+    }
+    found |= {
+        name: ([[charts[chart]] for chart in gallery.grids[name]], WIDE)
+        for name in ALONE
+        if gallery.grids.get(name)
+    }
     if gallery.forests:
         found["forest"] = [[charts[name]] for name in gallery.forests], WIDE
     if gallery.steps:
@@ -76,6 +87,13 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
     if gallery.curves:
         found["training"] = stacks(gallery.curves)
     return found
+
+
+def _multiples(
+    gallery: Gallery, names: Sequence[str], columns: int
+) -> tuple[list[list[Chart]], int]:
+    rows = [names[i : i + columns] for i in range(0, len(names), columns)]
+    return [[gallery.charts[name] for name in row] for row in rows], WHOLE // columns
 
 
 def tiled(key: Sequence[Mark], rows: Sequence[Sequence[str]]) -> str:

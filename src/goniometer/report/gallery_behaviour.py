@@ -44,8 +44,9 @@ def behaviour_charts(
     if found.similarity and found.similarity.pairs:
         menus["activations"], named = _activations(charts, found.similarity)
         grids["activations"] = named
+    # A study's own divergences are drawn with its sizes.
     diverged = charts_together.kl(index, found.divergence)
-    if diverged:
+    if diverged and not charts_sizes.measured(index):
         charts["kl"] = diverged
     if found.agreement:
         charts["agreement"] = charts_together.agreement(found.agreement)
@@ -87,7 +88,9 @@ def _activations(charts: dict[str, Chart], found: Similarity) -> tuple[Menu, tup
 
     first = min(range(len(offered)), key=height)
     charts["cka"] = charts_similarity.heat(found)
-    charts["activations-0"] = charts_similarity.profile(found, offered, first)
+    drawn = charts_similarity.profiles(found, offered, first)
+    named = tuple(f"activations-{i}" for i in range(len(drawn)))
+    charts |= dict(zip(named, drawn, strict=True))
     about = tuple((one.a, one.b) for one in offered)
     menu = alone("activations", "CKA of", about, first, len(every) - len(offered))
-    return menu, ("activations-0",)
+    return menu, named

@@ -34,6 +34,25 @@ KEYS: dict[str, tuple[Mark, ...]] = {
         Mark("accent", "bar", "right rows, upwards"),
         Mark("opposite", "bar", "wrong rows, downwards"),
     ),
+    "paths": (
+        Mark("accent", "dot", "the path, shaded: 95 % over items, point by point"),
+        Mark("muted", "bar", "dashed: the chord; dotted: the base"),
+        Mark("opposite", "bar", "the barrier"),
+    ),
+    "activations": (
+        Mark("ink", "dot", "the pair; dotted band: 95 %, jackknife over prompts"),
+        Mark("ink", "ring", "each of the two and the base"),
+        Mark("accent", "bar", "ceiling: two seeds of one objective"),
+        Mark("null", "bar", "null: random features of the same n and d"),
+    ),
+    "agreement": (
+        Mark("ink", "dot", "both right or both wrong"),
+        Mark("ink", "ring", "kappa: beyond what the accuracies give"),
+    ),
+    "composed": (
+        Mark("ink", "dot", "measured, with 95 % over items"),
+        Mark("opposite", "bar", "what two updates that do not meet would give"),
+    ),
 }
 
 

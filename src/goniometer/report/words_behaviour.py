@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from goniometer.report import notation
 from goniometer.report.charts_map import Plane
+from goniometer.report.charts_paths import nats
 from goniometer.report.charts_similarity import BASE, lowest
 from goniometer.report.index import Index
 from goniometer.results import Behaviour, Composed, PairSimilarity, Segment
@@ -31,27 +32,23 @@ def _paths(index: Index, found: Behaviour) -> list[str]:
         return []
     above = [s for s in defined if s.midpoint_low is not None and s.midpoint_low > 0]
     most = max(defined, key=_contrast)
-    if len(defined) == 1:
-        lead = f"On the straight path from {most.start} to {most.end}"
-    else:
-        lead = (
-            f"Straight paths: {len(above) or 'none'} of {len(defined)} have a barrier (midpoint "
-            f"above both ends' mean); highest, {most.start} to {most.end}"
-        )
     ends = (
-        f" (95 %: {_nats(most.midpoint_low)} to {_nats(most.midpoint_high)})"
+        f" (95 %: {nats(most.midpoint_low)} to {nats(most.midpoint_high)})"
         if most.midpoint_low is not None and most.midpoint_high is not None
         else ""
     )
-    return [f"{lead}: midpoint contrast {_nats(_contrast(most))} nats a token{ends}."]
+    highest = f"midpoint contrast {nats(_contrast(most))} nats a token{ends}"
+    if len(defined) == 1:
+        return [f"On the straight path from {most.start} to {most.end}: {highest}."]
+    verb = "has" if len(above) == 1 else "have"
+    return [
+        f"Straight paths: {len(above) or 'none'} of {len(defined)} {verb} a barrier at the "
+        f"midpoint; highest, {most.start} to {most.end}: {highest}."
+    ]
 
 
 def _contrast(segment: Segment) -> float:
     return segment.midpoint.value or 0.0
-
-
-def _nats(value: float) -> str:
-    return notation.fixed(value, 4)
 
 
 def _activations(index: Index, found: Behaviour) -> list[str]:
@@ -102,7 +99,7 @@ def _sums(index: Index, found: Behaviour) -> list[str]:
     most = max(mine, key=_interference)
     return [
         f"Sums: {worse or 'none'} of {len(mine)} lose more than both updates' own effects add up "
-        f"to; most, {most.a} and {most.b}, by {_nats(_interference(most))} nats a token."
+        f"to; most, {most.a} and {most.b}, by {nats(_interference(most))} nats a token."
     ]
 
 
