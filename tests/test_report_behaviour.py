@@ -1,0 +1,161 @@
+"""What the report says and draws of what needs the model, and the map of the runs."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from goniometer.errors import GoniometerError
+from goniometer.report import build, charts_map, charts_paths, words_behaviour
+from goniometer.report.build import render
+from goniometer.report.findings import MOST_FIRST
+from goniometer.report.index import Index
+from goniometer.report.inputs import input_rows
+from goniometer.report.modules import read_modules
+from goniometer.report.page import compose
+from goniometer.results import Reading
+from tests.behaviour_factory import behaved
+from tests.modules_factory import write_modules
+from tests.report_cases import Outline, page_of, rows_of
+from tests.results_factory import ARMS, results
+
+FEW = ("SFT", "RFT", "DPO")
+SECTIONS = ("paths", "activations", "answers", "together")
+
+
+def ids(page) -> set[str]:
+    return {attributes.get("id") for _, attributes in Outline(render(page)).tags}
+
+
+def test_sections_stand_only_where_something_was_measured():
+    page = compose(results(runs=FEW, layers=1))
+    assert not set(SECTIONS) & ids(page)
+    text = " ".join(Outline(render(page)).text.split())
+    assert "Not measured, as it needs the model and texts: paths, activations, div" in text
+    assert "goniometer compare RUN RUN --base MODEL --data ROLLOUTS" in text
+    whole = behaved(results(runs=FEW, layers=1))
+    assert set(SECTIONS) <= ids(compose(whole))
+    assert "Not measured, as it" not in render(compose(whole))
+    part = whole.behaviour.model_copy(update={"similarity": None, "composed": ()})
+    page = compose(whole.model_copy(update={"behaviour": part}))
+    assert set(SECTIONS) & ids(page) == {"paths", "answers"}
+    assert page.missing.endswith("texts: activations and sums.")
+
+
+def test_a_path_is_drawn_as_it_was_measured():
+    page = page_of("behaviour")
+    found = page.results.behaviour.connectivity
+    chart = page.gallery.charts["paths-0"]
+    about = page.gallery.menus["paths"].about
+    for segment in found.segments:
+        place = about.index((segment.start, segment.end))
+        rows = [row for row in chart.data["points"] if row["p"] == place]
+        assert [row["y"] is None for row in rows] == [y is None for y in segment.loss]
+        known = [(row["y"], y) for row, y in zip(rows, segment.loss, strict=True) if y is not None]
+        assert all(drawn == pytest.approx(y, rel=1e-4) for drawn, y in known)
+        for row in (row for row in chart.data["barriers"] if row["p"] == place):
+            middle = segment.loss[segment.positions.index(segment.barrier_at)]
+            assert row["hi"] == pytest.approx(middle, rel=1e-4)
+            assert row["hi"] - row["lo"] == pytest.approx(segment.barrier.value, rel=1e-2)
+        shown = rows_of(page, "segments")[f"{segment.start}, {segment.end}"]
+        assert charts_paths.contrast(segment) in shown
+    assert chart.data["base"][0]["y"] == pytest.approx(found.base_loss)
+    highest = max(
+        (s for s in found.segments if s.start != found.base), key=lambda s: s.midpoint.value
+    )
+    assert about[page.gallery.menus["paths"].first] == (highest.start, highest.end)
+
+
+def test_the_answer_counts_barriers_by_their_intervals():
+    found = behaved(results())
+    said = words_behaviour.sentences(Index(found))
+    above = [
+        s
+        for s in found.behaviour.connectivity.segments
+        if "base" not in (s.start, s.end) and s.midpoint_low > 0
+    ]
+    assert said[0].startswith(f"Straight paths: {len(above)} of 15 have a barrier")
+    assert "of DFT and DPO (two seeds of one objective " in said[1]
+    assert len(page_of("behaviour").answer.first) == MOST_FIRST == 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_map_never_shows_a_distance_longer_than_it_is(seed):
+    """Places against explicit vectors of norm 1: a projection, and the share that SVD gives."""
+    rng = np.random.default_rng(seed)
+    runs = ("A", "B", "C", "D", "E")
+    vectors = rng.normal(size=(5, 9)) + 0.5
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    plane = charts_map.plane(Index(with_cosines(runs, vectors @ vectors.T)))
+    places = np.array(plane.places)
+    for i in range(5):
+        for j in range(i):
+            true = np.linalg.norm(vectors[i] - vectors[j])
+            assert np.linalg.norm(places[i] - places[j]) <= true + 1e-9
+    singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False) ** 2
+    assert plane.share == pytest.approx(singular[:2].sum() / singular.sum(), rel=1e-9)
+
+
+def test_of_unrelated_updates_a_plane_holds_little():
+    runs = tuple(f"run {i}" for i in range(9))
+    plane = charts_map.plane(Index(with_cosines(runs, np.eye(9))))
+    assert plane.share == pytest.approx(plane.by_chance) == pytest.approx(2 / 8)
+    assert "of 9 unrelated updates a plane holds 25" in words_behaviour.of_map(plane)
+    zero = charts_map.plane(Index(results(zero="DPO")))
+    assert zero.left_out == ("DPO",)
+    assert charts_map.plane(Index(results(runs=("SFT", "DPO")))) is None
+
+
+def with_cosines(runs, gram):
+    found = results(runs=runs, layers=1)
+    pairs = []
+    for pair in found.comparison.pairs:
+        value = float(gram[runs.index(pair.a), runs.index(pair.b)])
+        scope = pair.scopes["union"]
+        readings = scope.readings | {"cosine": Reading(value=value)}
+        scopes = pair.scopes | {"union": scope.model_copy(update={"readings": readings})}
+        pairs.append(pair.model_copy(update={"scopes": scopes}))
+    changed = found.comparison.model_copy(update={"pairs": tuple(pairs)})
+    return found.model_copy(update={"comparison": changed})
+
+
+def test_the_nulls_of_inputs_stand_beside_right_hand_measures_only():
+    found = behaved(results())
+    index = Index(found)
+    nulls = found.behaviour.similarity.input_nulls.modules
+    scopes = [f"layer.{layer}" for layer in found.comparison.layers]
+    covariance, second = input_rows(index, scopes, "v1")
+    lows = [m.bands["covariance"]["v1"].low for m in nulls if ".layers.2." in m.module]
+    assert covariance["lo"][2] == pytest.approx(statistics.median(lows))
+    assert second["hi"][0] > covariance["hi"][0]
+    assert input_rows(index, scopes, "u1") == input_rows(Index(results()), scopes, "v1") == []
+    charts = compose(found).gallery.charts
+    drawn = {
+        chart.signals["heading"]
+        for name, chart in charts.items()
+        if name.startswith("layers-") and any("inputs" in b["t"] for b in chart.data["bands"])
+    }
+    assert drawn == {"Top right, |v1\u00b7v1'|"} | {
+        f"{which} angle, right" for which in ("Smallest", "Median", "Largest")
+    }
+
+
+def test_modules_are_read_by_name_and_a_foreign_file_is_refused(tmp_path):
+    found = results(layers=2)
+    path = tmp_path / "modules.parquet"
+    assert read_modules(tmp_path, Index(found)) is None
+    write_modules(found, path, undefined=("q_proj", 1))
+    modules = read_modules(tmp_path, Index(found))
+    assert len(modules.pairs) == math.comb(len(ARMS), 2)
+    assert modules.modules[0].startswith("model.layers.0.")
+    v1 = list(zip(modules.modules, modules.values[0][-1], strict=True))
+    assert [m for m, value in v1 if value is None] == ["model.layers.1.self_attn.q_proj"]
+    few = results(layers=2, runs=("SFT", "DPO"))
+    assert read_modules(tmp_path, Index(few)).pairs == (("SFT", "DPO"),)
+    assert read_modules(tmp_path, Index(results(runs=("X", "Y")))) is None
+    assert 'id="modules"' in build(few, tmp_path).read_text()
+    path.write_bytes(b"no parquet")
+    with pytest.raises(GoniometerError, match="table of modules") as raised:
+        build(found, tmp_path)
+    assert "modules.parquet" in str(raised.value)
