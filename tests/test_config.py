@@ -88,3 +88,17 @@ def test_all_names_that_are_no_arm_are_named_at_once(tmp_path: Path):
     assert len(error.value.faults) == 3
     for name in ("SFX", "SFY", "SFZ"):
         assert f"no arm is called {name!r}" in str(error.value)
+
+
+def test_paths_without_a_midpoint_and_an_arm_called_base_are_refused(tmp_path: Path):
+    path = tmp_path / "study.yaml"
+    path.write_text(EXAMPLE.read_text() + "\npaths: {positions: 10}\n")
+    with pytest.raises(GoniometerError) as error:
+        read_study(path)
+    assert "paths.positions: an odd number, so that the midpoint is one of them" in str(error.value)
+    path.write_text(EXAMPLE.read_text().replace("name: DFT", "name: base"))
+    with pytest.raises(GoniometerError) as error:
+        read_study(path)
+    assert "'base' is what the base is called" in str(error.value)
+    path.write_text(EXAMPLE.read_text() + "\npaths: null\nsimilarity: null\n")
+    assert read_study(path).paths is None

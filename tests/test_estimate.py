@@ -1,5 +1,6 @@
 """What a plan says a study will take, against what torch counts and what files weigh."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -187,3 +188,22 @@ def test_training_that_stops_early_is_the_start_of_the_schedule():
         )
     assert records[1].losses == records[0].losses[:4]
     assert (records[1].state, records[1].steps) == ("trained", 4)
+
+
+def test_paths_and_activations_are_counted_and_can_be_left_out():
+    """Eight runs: 361 distinct points of 36 paths and 28 sums; the base and what inputs give."""
+    plan, size, lengths = (
+        plan_of("arithmetic.yaml"),
+        size_of(tiny_model().network),
+        Lengths(20, 12, 32, ""),
+    )
+    assert plan.together == (
+        ("SFT", "RFT", "RIFT", "DFT", "Offline GRPO", "DPO", "DPO lr/10", "SFT init 2"),
+        ("SFT", "SFT init 2"),
+    )
+    found = {stage.name: (stage.runs, stage.rows) for stage in work_of(plan, size, lengths)}
+    assert found["losses along paths"] == (361, 361 * 64)
+    assert found["activations"] == (10, 10 * 128)
+    none = plan.study.model_copy(update={"paths": None, "similarity": None})
+    left = {stage.name for stage in work_of(replace(plan, study=none), size, lengths)}
+    assert found.keys() - left == {"losses along paths", "activations"}

@@ -120,6 +120,8 @@ def test_the_largest_preset_runs_with_random_weights(tmp_path: Path):
     tree["evaluation"] |= {"problems": 8, "max_new_tokens": 4, "batch_size": 8}
     tree["divergence"] = {"prompts": 4, "max_new_tokens": 4}
     tree["geometry"] = {"k": 2, "draws": 100}
+    tree["paths"] = {"problems": 2, "positions": 3, "draws": 100}
+    tree["similarity"] = {"prompts": 4, "tokens": 16, "inputs": False}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
     result = goniometer("study", tmp_path / "study.yaml", "-o", tmp_path / "out")
     assert result.returncode == 0, result.stderr[-2000:]
