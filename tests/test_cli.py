@@ -82,7 +82,8 @@ def test_states_are_states_in_json_and_table(compared):
 
 def test_report_rebuilds_from_the_folder_alone(compared, tmp_path: Path):
     _, out = compared
-    (tmp_path / "results.json").write_bytes((out / "results.json").read_bytes())
+    for name in ("results.json", "modules.parquet"):
+        (tmp_path / name).write_bytes((out / name).read_bytes())
     result = goniometer("report", tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
@@ -197,7 +198,7 @@ def test_other_bad_input(adapters: Path, tmp_path: Path):
         (("compare", f"x={a}", f"x={b}"), "two runs have one name"),
         (("compare", a, b, "--base", tmp_path), "no model here"),
         (("study", tmp_path / "absent.yaml"), "no such study file"),
-        (("report", tmp_path), "no such file"),
+        (("report", tmp_path), "no results here"),
     ):
         out = () if "-o" in arguments or arguments[0] != "compare" else ("-o", tmp_path / "out")
         _is_one_line(goniometer(*arguments, *out), message)
