@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from goniometer.report import grid, notation, words_behaviour, words_grid, words_steps
+from goniometer.report import grid, notation, words_behaviour, words_grid, words_steps, yardstick
 from goniometer.report.index import Index, cosine, read, whole
 from goniometer.report.panels import most_different
 from goniometer.report.words import binding, groups, headline, sameness
@@ -59,7 +59,7 @@ def answer(index: Index) -> Answer:
     )
     of_runs = [f"{run.name}: {text}" for run in index.comparison.runs for text in run.warnings]
     warnings = (*index.comparison.warnings, *of_runs)
-    return Answer(headline(index), sentences, alerts, warnings, _terms(index))
+    return Answer(headline(index), sentences, alerts, warnings, yardstick.terms(index))
 
 
 def _of_pairs(index: Index) -> list[str]:
@@ -68,13 +68,13 @@ def _of_pairs(index: Index) -> list[str]:
     return [
         *_within(index),
         *_furthest(index),
-        *_yardstick(index),
+        *yardstick.floors(index),
         *scores,
         *words_behaviour.sentences(index),
         *_against_geometry(index),
         *_crossing(index),
         *open_,
-        *_inits(index),
+        *yardstick.inits(index),
         *words_grid.sentences(index),
     ]
 
@@ -146,58 +146,6 @@ def _furthest(index: Index) -> list[str]:
         parts.append(f"{name} {notation.in_unit(found.value, unit)}{beside}")
     apart = "Furthest apart: " if len(index.arm_pairs) > 1 else ""
     return [f"{apart}{pair.a} and {pair.b}, {', '.join(parts)}."]
-
-
-def _yardstick(index: Index) -> list[str]:
-    """The floors in a line, and the null for all pairs."""
-    floors = index.comparison.floors
-    if not floors:
-        return [
-            "No floor was measured: without repeats, similar relative to the nulls is all that "
-            "can be said."
-        ]
-    parts = []
-    for floor in floors:
-        bound = "" if floor.low is None else f", bound {notation.fixed(floor.low, 3)}"
-        span = notation.span(min(floor.cosines), max(floor.cosines)) if floor.cosines else "none"
-        pairs = notation.count(len(floor.cosines), "pair")
-        what = "other order" if floor.kind == "same init, other order" else "other init"
-        parts.append(f"{floor.arm}, {what}, {span} ({pairs}{bound})")
-    return [f"Cosines of repeats of one recipe: {'; '.join(parts)}."]
-
-
-def _inits(index: Index) -> list[str]:
-    floors = index.comparison.floors
-    inits = [f for f in floors if f.kind == "other init, same order" and f.cosines]
-    defined = [value for pair in index.arm_pairs if (value := cosine(pair)) is not None]
-    if not inits or not defined:
-        return []
-    nearer = sum(value > max(inits[0].cosines) for value in defined)
-    return [
-        f"Another init turns the update further than another objective does in {nearer} of "
-        f"{notation.count(len(defined), 'pair')}."
-    ]
-
-
-def _terms(index: Index) -> tuple[str, ...]:
-    """What the answer's words mean, where they were used."""
-    floors = index.comparison.floors
-    if not floors or index.results.trajectories:
-        return ()
-    said = [
-        "The yardstick is arms against their own repeats. A pair is judged by the strictest floor "
-        "of its kind, and where one of the two has repeats, by its cosine to these. A floor's "
-        "bound is what one more such pair would not fall below.",
-        "The same update means: a cosine as high as some repeat's, and above the nulls.",
-    ]
-    if any(sameness(pair) == "untold" for pair in index.arm_pairs):
-        said.append(
-            "Not told apart from a repeat means: not below the floor's lower bound, which few "
-            "repeats leave wide, but below every repeat that was seen, or of two runs that share "
-            "the seed in which the repeats differ, and are alike for that too. It is neither the "
-            "same update nor another."
-        )
-    return tuple(said)
 
 
 def _between_arms(index: Index) -> list[Paired]:
