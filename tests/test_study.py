@@ -22,13 +22,15 @@ SMALL = {
     "rollouts": {"prompts": 16, "held_out_prompts": 8},
     "training": {"steps": 4},
     "evaluation": {"problems": 40},
+    "paths": {"problems": 4, "positions": 3, "draws": 100},
+    "similarity": {"prompts": 8, "tokens": 64},
 }
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Path:
     tree = yaml.safe_load(EXAMPLE.read_text()) | {"name": "small"}
-    tree |= {section: tree[section] | changes for section, changes in SMALL.items()}
+    tree |= {section: tree.get(section, {}) | changes for section, changes in SMALL.items()}
     path = tmp_path_factory.mktemp("study") / "small.yaml"
     path.write_text(yaml.safe_dump(tree))
     return path
@@ -73,6 +75,11 @@ def test_a_study_has_all_its_parts(results: Results):
         ("SFT", "other init, same order", 1),
     ]
     assert len(study.claims) == 12
+    # What needs the model is there before claims are judged.
+    found = {claim.number: claim.found for claim in study.claims if claim.number in {5, 7}}
+    assert all(text.startswith("midpoint above the chord") for text in found.values()), found
+    assert results.behaviour.similarity.ceiling == ("SFT", "SFT init 2")
+    assert len(results.behaviour.connectivity.segments) == 8 + 8 * 7 / 2
     assert study.checks
     assert all(pair.verdict != "not decided" for pair in results.comparison.pairs)
 
@@ -98,6 +105,8 @@ def test_a_second_run_does_nothing_again(settings: Path, whole: Path):
     result = goniometer("study", settings, "-o", whole)
     assert result.returncode == 0
     assert "train ·" not in result.stderr
+    assert "losses along paths" not in result.stderr
+    assert "similarity of activations" not in result.stderr
     assert before == {p: p.stat().st_mtime_ns for p in (whole / "cells").rglob("*") if p.is_file()}
 
 
@@ -122,6 +131,7 @@ def test_a_study_killed_at_any_moment_ends_with_the_same_bytes(settings: Path, w
         lambda o: list(o.glob("rollouts/.partial-*")),
         lambda o: len(list(o.glob("cells/*/manifest.json"))) >= 2,
         lambda o: len(list(o.glob("evaluation/*/manifest.json"))) >= 3,
+        lambda o: list(o.glob("paths/*/manifest.json")),
         lambda o: list(o.glob(".partial-*/results.json")),
     ]
     for reached in moments:

@@ -1,5 +1,6 @@
 """A study with a grid, small but real: shares of wrong rows, seeds, regimes, sizes, a NaN cell."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,22 @@ import torch
 from safetensors.torch import load_file
 
 from goniometer.behaviour.placed import Placed
+from goniometer.behaviour.together import behaviour_of
 from goniometer.config import Study
 from goniometer.deltas import read
 from goniometer.model import load
 from goniometer.pipeline import run_study
 from goniometer.progress import Silent
-from goniometer.results import Results, read_results
+from goniometer.results import Behaviour, Results, read_results
+from goniometer.rollouts.sources import read as read_rollouts
+from goniometer.seeds import derive
+from goniometer.store import Store
+from goniometer.study.plan import make_plan
+from goniometer.study.scoring import evaluate_all
+from goniometer.study.stages import Run, get_rollouts
+from goniometer.study.together import measure_together
+from goniometer.study.trained import read_updates, train_all
+from goniometer.tasks import TASKS
 
 ARMS = [
     {"name": "SFT", "objective": "sft"},
@@ -28,6 +39,8 @@ SETTINGS = {
     "evaluation": {"problems": 12},
     "divergence": {"prompts": 4},
     "geometry": {"draws": 100},
+    "paths": {"problems": 3, "positions": 3, "draws": 100},
+    "similarity": {"prompts": 6, "tokens": 60, "inputs": False},
 }
 STUDY = SETTINGS | {
     "arms": ARMS,
@@ -203,3 +216,85 @@ def test_two_processes_train_the_same_bytes(whole: Path):
         one, other = folder_of(whole, name), folder_of(out, name)
         assert one.name == other.name
         assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_arms_and_one_repeat_are_placed_together_and_a_broken_one_is_said(results: Results):
+    told, runs = results.behaviour, ["SFT", "RFT", "DPO", "full", "SFT seed 2"]
+    ends = [("base", run) for run in runs] + list(combinations(runs, 2))
+    assert [(one.start, one.end) for one in told.connectivity.segments] == ends
+    assert told.similarity.ceiling == ("SFT", "SFT seed 2")
+    assert {(one.a, one.b) for one in told.similarity.pairs} == set(ends)
+    left_out = "broken is non-finite: left out of paths and similarity"
+    assert left_out in results.comparison.warnings
+    cells = {cell.name: cell for cell in results.study.cells}
+    assert {one.run: one.kl for one in told.divergence} == {run: cells[run].kl for run in runs}
+    assert [(one.a, one.b, one.n) for one in told.agreement] == [
+        (*e, 12) for e in ends[len(runs) :]
+    ]
+    assert {(one.a, one.b) for one in told.composed} == set(ends[len(runs) :])
+    cosine = pair_of(results, "SFT", "DPO").scopes["union"].readings["cosine"]
+    assert next(one for one in told.composed if (one.a, one.b) == ("SFT", "DPO")).cosine == cosine
+
+
+@pytest.mark.slow
+def test_losses_are_those_of_validation_solutions_under_the_checkpoint(
+    whole: Path, results: Results
+):
+    """One text at a time, the full fine-tune's own weights loaded, float64 sums."""
+    model = load("embedded:base", device="cpu")
+    weights = load_file(folder_of(whole, "full") / "model.safetensors")
+    task, seed = TASKS["arithmetic"](), derive(0, "fixed texts")
+    rollouts = read_rollouts(next(whole.glob("rollouts/*/train.parquet")))
+    train = {row.prompt_tokens for row in rollouts.rows}
+    problems = task.problems("validation", 6, seed)
+    assert not train & {model.encode_prompt(problem.question) for problem in problems}
+    losses = []
+    for state in (None, weights):
+        if state is not None:
+            model.network.load_state_dict(state, strict=False)
+        total, count = 0.0, 0
+        for problem in problems[:3]:
+            prompt = model.encode_prompt(problem.question)
+            tokens = model.encode_completion(problem.solution)
+            ids = torch.tensor([*prompt, *tokens])
+            with torch.no_grad():
+                logits = model.network(ids[None]).logits[0].double()
+            logprobs = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+            total -= float(logprobs.gather(1, ids[len(prompt) :, None]).sum())
+            count += len(tokens)
+        losses.append(total / count)
+    paths = results.behaviour.connectivity
+    segment = next(one for one in paths.segments if one.end == "full")
+    assert (segment.start, paths.items, paths.tokens) == ("base", 3, count)
+    assert [segment.loss[0], segment.loss[-1]] == pytest.approx(losses, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_what_is_measured_is_found_again_and_other_settings_are_measured(
+    whole: Path, results: Results
+):
+    told: list[str] = []
+
+    class Told:
+        def task(self, title, total):
+            told.append(title)
+            return Silent().task(title, total)
+
+    def measured(**sections: object) -> Behaviour | None:
+        plan = make_plan(Study.model_validate(STUDY | sections))
+        run = Run(plan, Store(whole), Told(), load("embedded:base", device="cpu"))
+        sampled = get_rollouts(run)
+        updates = read_updates(run, train_all(run, sampled))
+        evaluated = evaluate_all(run, updates, sampled)
+        cells = {cell.name: cell for cell in results.study.cells}
+        found = measure_together(run, updates, evaluated, sampled, cells, results.comparison.k)
+        return None if found is None else behaviour_of(found, results.comparison.pairs, plan.task)
+
+    assert measured() == results.behaviour
+    assert measured(paths=None, similarity=None) is None
+    assert not told
+    other = measured(similarity={"prompts": 5, "tokens": 60, "inputs": False})
+    assert told == ["similarity of activations"]
+    assert (other.similarity.prompts, results.behaviour.similarity.prompts) == (5, 6)
+    assert other.connectivity == results.behaviour.connectivity

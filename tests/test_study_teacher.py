@@ -48,6 +48,8 @@ def served(folder: Path, url: str, **sections: object) -> Path:
         "arms": ARMS,
         "evaluation": {"problems": 10},
         "divergence": {"prompts": 4},
+        "paths": None,
+        "similarity": None,
     }
     return study_file(folder, **(options | sections))
 

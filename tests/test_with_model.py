@@ -14,13 +14,15 @@ import goniometer
 from goniometer import with_model
 from goniometer.behaviour import survey_file
 from goniometer.behaviour.losses import point
-from goniometer.behaviour.survey import Paths, survey
+from goniometer.behaviour.survey import Greedy, Paths, survey
 from goniometer.behaviour.texts import ReferenceTexts
+from goniometer.config import Evaluation
 from goniometer.deltas import read
 from goniometer.model import LanguageModel, load
 from goniometer.rollouts import Rollout, RolloutSet, sources
 from goniometer.tasks import TASKS, Correct, Wrong
 from tests.conftest import Command
+from tests.test_preflight import refused, study_file
 
 SCALES = {"a": 0.02, "b": 0.05}
 
@@ -128,11 +130,15 @@ def test_a_task_gives_accuracy_along_paths_and_agreement(found):
 def test_a_survey_in_a_file_is_the_survey(home: Path, base, tmp_path: Path):
     texts = ReferenceTexts.of_rollouts(sources.read(home / "rollouts.parquet"))
     wanted = Paths(positions=3, draws=100)
-    one = survey(base, {"a": read(home / "a")}, texts, wanted)
+    task = TASKS["arithmetic"]()
+    greedy = Greedy(task, task.problems("validation", 2, 0), Evaluation(max_new_tokens=8))
+    one = survey(base, {"a": read(home / "a")}, texts, wanted, greedy=greedy)
     one.losses.sums[point({"a": 1.0})][0] = math.nan
     one = dataclasses.replace(one)  # drawn again
     survey_file.save(one, tmp_path / "survey.json")
     other = survey_file.read(tmp_path / "survey.json", texts, wanted)
+    assert other.scores == one.scores
+    assert len(other.scores) == 3
     assert other.losses.sums.keys() == one.losses.sums.keys()
     for where, of in one.losses.sums.items():
         assert of.tobytes() == other.losses.sums[where].tobytes()
@@ -209,3 +215,10 @@ def test_a_base_that_does_not_fit_names_the_first_mismatch(home, tmp_path, comma
     code, _, lines = command("compare", home / "a", home / "b", *given, "-o", tmp_path / "out")
     assert code == 2
     assert "model.layers.1.self_attn.q_proj" in lines[-1]
+
+
+def test_bare_answers_that_the_tokenizer_cannot_write_are_said_before_any_work(
+    tmp_path: Path, command: Command
+):
+    (line,) = refused(command, study_file(tmp_path, paths={"bare_answer": True}))
+    assert line.startswith("embedded:base: the tokenizer cannot write a bare answer; found \\boxed")

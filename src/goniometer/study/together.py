@@ -4,6 +4,7 @@ Of the arms and one repeat of the first, the two-seed floor, not of all cells: a
 has a thousand pairs. KL and answers are those that the study measured before.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from goniometer.config import Evaluation
 from goniometer.deltas import Delta
 from goniometer.results import Cell, InputNulls, Similarity
 from goniometer.seeds import derive
+from goniometer.study.preflight.models import context_of
 from goniometer.study.scoring import Evaluated
 from goniometer.study.stages import Run, Sampled
 from goniometer.tasks import Problem, Split
@@ -103,7 +105,8 @@ def measure_together(
 def fixed_texts(run: Run, sampled: Sampled) -> Fixed:
     """Take solutions of validation problems; right held-out rollouts where the task has none.
 
-    A problem that is trained on, as one of a file of rollouts may be, is none.
+    A problem that is trained on, as one of a file of rollouts may be, is none; nor is one whose
+    solution is longer than the base's context.
     """
     study = run.study
     count = max(
@@ -112,7 +115,14 @@ def fixed_texts(run: Run, sampled: Sampled) -> Fixed:
     )
     trained = {row.prompt_tokens for row in sampled.train.rows}
     asked = run.plan.task.problems(SPLIT, count, derive(study.seed, "fixed texts"))
-    problems = tuple(p for p in asked if run.base.encode_prompt(p.question) not in trained)
+    context = context_of(run.base) or math.inf
+
+    def serves(problem: Problem) -> bool:
+        prompt = run.base.encode_prompt(problem.question)
+        length = len(prompt) + len(run.base.encode_completion(problem.solution))
+        return prompt not in trained and length <= context
+
+    problems = tuple(filter(serves, asked))
     if any(problem.solution for problem in problems):
         return Fixed(ReferenceTexts.of_problems(run.base, problems), problems)
     return Fixed(ReferenceTexts.of_rollouts(sampled.held_out), problems)

@@ -24,6 +24,7 @@ from goniometer.study.estimate.size import Size, size_of
 from goniometer.study.plan import Plan, make_plan
 from goniometer.study.preflight.disk import check_disk, check_writable
 from goniometer.study.preflight.models import (
+    check_bare_answers,
     check_contexts,
     check_device,
     check_problems,
@@ -163,6 +164,8 @@ def _check_texts(found: Examined, base: LanguageModel, fetch: bool) -> None:
     if found.task is not None:
         with found.faults.collected():
             check_contexts(study, found.task, base)
+        with found.faults.collected():
+            check_bare_answers(study, found.task, base)
 
 
 def _check_teacher(found: Examined, base: LanguageModel, fetch: bool) -> None:

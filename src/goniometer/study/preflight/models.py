@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from goniometer.behaviour.texts import bare_answers
 from goniometer.config import Models, Server, Study
 from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.model import LanguageModel
@@ -100,6 +101,16 @@ def check_contexts(study: Study, task: AbstractTask, base: LanguageModel) -> Non
         with faults.collected():
             _require_fit(longest, new, context, split, section, base.name)
     faults.raise_any()
+
+
+def check_bare_answers(study: Study, task: AbstractTask, base: LanguageModel) -> None:
+    """Require that the base's tokenizer can write the bare answers of paths, where asked for.
+
+    Raises:
+        GoniometerError: the first text that it cannot write.
+    """
+    if study.paths is not None and study.paths.bare_answer:
+        bare_answers(base, task.problems("validation", study.paths.problems, study.seed))
 
 
 def context_of(model: LanguageModel) -> int | None:
