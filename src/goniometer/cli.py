@@ -393,7 +393,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="What compare or study wrote.")],
     figures: Figures = None,
 ) -> None:
-    """Build the report again from results.json alone.
+    """Build the report again from results.json, and modules.parquet beside it, alone.
 
     [bold]Example[/bold]
 
