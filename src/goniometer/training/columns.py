@@ -31,7 +31,8 @@ def precompute(
 ) -> Columns:
     """Compute the needed columns, once for all cells that train on these rollouts.
 
-    `behaviour` is what the rollouts brought along, or the base's by `behaviour`; `reference` and `mismatched` (the base's
+    The column `behaviour` is what the rollouts brought along, or the base's if `behaviour` says so;
+    `reference` and `mismatched` (the base's
     log-probs of `mismatched_texts`) are scored here, in the precision of the training to come,
     without gradient.
 

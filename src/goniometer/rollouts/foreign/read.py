@@ -71,7 +71,7 @@ def read(source: Source) -> Iterator[Rollout] | Rows:
     first = next(places, None)
     if first is None:
         raise GoniometerError("no rollouts in it", file=source.reference)
-    name = _format_of(first[1], source) if source.format == AUTO else source.format
+    name = _format_of(*first, source) if source.format == AUTO else source.format
     for where, record in chain([first], places):
         place = f"{source.reference}: {where}"
         if name == TOKENS:
@@ -88,7 +88,7 @@ def is_tokens(source: Source) -> bool:
     if source.format != AUTO or _is_log(path):
         return source.format == TOKENS
     first = next(records(path), None)
-    return first is None or _format_of(first[1], source) == TOKENS
+    return first is None or _format_of(*first, source) == TOKENS
 
 
 def _is_log(path: Path) -> bool:
@@ -115,7 +115,7 @@ def _records(source: Source, path: Path) -> Iterator[tuple[str, Any]]:
     )  # fmt: skip
 
 
-def _format_of(record: Any, source: Source) -> str:
+def _format_of(where: str, record: Any, source: Source) -> str:
     keys = record.keys() if isinstance(record, dict) else ()
     if {"prompt_tokens", "completion_tokens"} <= set(keys):
         return TOKENS
@@ -125,6 +125,7 @@ def _format_of(record: Any, source: Source) -> str:
     raise GoniometerError(
         "no format that is known here",
         file=source.reference,
+        key=where,
         found=f"the keys {', '.join(map(str, keys))}" if keys else repr(record)[:60],
         expected="prompt and completion, prompt and a list of outputs, or chosen and rejected",
         fix="name keys by --field prompt=KEY --field completion=KEY --field label=KEY",
