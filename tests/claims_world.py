@@ -258,6 +258,7 @@ class World:
         loss = self.segments[start, end][::-1]  # the other way round
         contrast = loss[2] - (loss[0] + loss[-1]) / 2
         known = not math.isnan(contrast)
+        height = max(x - max(min(loss[: i + 1]), min(loss[i:])) for i, x in enumerate(loss))
         return Segment(
             start=end, end=start, positions=POSITIONS,
             loss=tuple(None if math.isnan(value) else value for value in loss),
@@ -266,7 +267,12 @@ class World:
             midpoint_low=contrast - 0.005 if known else None,
             midpoint_high=contrast + 0.005 if known else None,
             monotone=self.monotone.get((start, end), True),
+            hump=height if known else None,
+            hump_high=height + 0.005 if known and self._told(start, end) else None,
         )  # fmt: skip
+
+    def _told(self, start: str, end: str) -> bool:
+        return self.monotone.get((start, end), True) is not None
 
 
 def _layer(layer: int, value: float) -> LayerSimilarity:

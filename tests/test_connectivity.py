@@ -10,7 +10,7 @@ import torch
 
 from goniometer.behaviour import losses as losses_module
 from goniometer.behaviour.connectivity import connectivity, connectivity_of
-from goniometer.behaviour.interval import interval, resampled, turns
+from goniometer.behaviour.interval import humps, interval, resampled, turns
 from goniometer.behaviour.losses import losses_at, point
 from goniometer.behaviour.survey import Greedy, Paths, along, points_of, survey, work
 from goniometer.behaviour.texts import ReferenceTexts, Texts, bare_answers
@@ -117,6 +117,18 @@ def test_a_planted_barrier_is_found(planted):
     assert segment.barrier.value >= segment.midpoint.value
     assert 0.2 < segment.barrier_at < 0.8
     assert segment.monotone is False
+    # A hump between equal ends is the barrier, and surely no lower in 95 % of the draws.
+    assert segment.hump == pytest.approx(segment.barrier.value, abs=1e-9)
+    assert segment.hump_high > segment.hump
+
+
+def test_a_hump_is_above_the_least_before_and_the_least_after():
+    paths = np.array([[0.0, 2, 1, 3, 1], [3, 2, 1, 2, 3], [1, 2, 3, 4, 5], [2, 5, 0, 1, 0]])
+    slow = [
+        max(v - max(min(path[: i + 1]), min(path[i:])) for i, v in enumerate(path))
+        for path in paths.tolist()
+    ]
+    assert humps(paths).tolist() == slow == [2.0, 0.0, 0.0, 3.0]
 
 
 def test_a_planted_flat_way_is_flat(planted):

@@ -75,7 +75,7 @@ def test_the_answer_counts_barriers_by_their_intervals():
         for s in found.behaviour.connectivity.segments
         if "base" not in (s.start, s.end) and s.midpoint_low > 0
     ]
-    assert said[0].startswith(f"Straight paths: {len(above)} of 15 have a barrier")
+    assert said[0].startswith(f"Straight paths: {len(above)} of 15 are shown to have a barrier")
     assert "of DFT and DPO (two seeds of one objective " in said[1]
     assert len(page_of("behaviour").answer.first) == MOST_FIRST == 6
 

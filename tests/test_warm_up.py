@@ -118,7 +118,11 @@ def test_without_a_warm_up_the_base_is_as_it_was(tmp_path):
 
 def test_the_teacher_called_base_is_the_warmed_up_base(warm, tmp_path, monkeypatch):
     run, _ = warm
-    monkeypatch.setattr("goniometer.study.stages.load_model", None)  # no other model is loaded
+
+    def another(*_: object) -> None:
+        raise AssertionError("no other model is loaded")
+
+    monkeypatch.setattr("goniometer.study.stages.load_model", another)
     sampled = get_rollouts(replace(run, store=Store(tmp_path)))
     row = sampled.train.rows[0]
     network = run.base.network

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from goniometer.behaviour.interval import interval, turns
+from goniometer.behaviour.interval import SHARE, humps, interval, turns
 from goniometer.behaviour.losses import Losses, Point
 from goniometer.behaviour.survey import (
     USUAL,
@@ -80,10 +80,17 @@ def _segment(found: Survey, start: str, end: str) -> Segment:
         midpoint=finite(float(contrast), "the loss at the midpoint or at an end"),
         midpoint_low=low,
         midpoint_high=high,
+        hump=float(humps(loss[None])[0]) if whole else None,
+        hump_high=_hump_high(drawn) if found.items > 1 else None,
         monotone=not turns(loss, drawn) if whole and found.items > 1 else None,
         accuracy=tuple(map(found.accuracy.get, path)) if found.accuracy else (),
         bare_answer=() if found.bare is None else tuple(_value(found.bare, w) for w in path),
     )
+
+
+def _hump_high(drawn: np.ndarray) -> float | None:
+    """The hump that 95 % of the draws stay below; a draw adds noise, so it is on the high side."""
+    return float(np.quantile(humps(drawn), SHARE)) if np.isfinite(drawn).all() else None
 
 
 def _barrier(positions: np.ndarray, loss: np.ndarray) -> tuple[Reading, float | None]:

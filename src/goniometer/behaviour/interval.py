@@ -37,6 +37,13 @@ def interval(values: Float[np.ndarray, " draw"], items: int) -> tuple[float | No
     return float(low), float(high)
 
 
+def humps(paths: Float[np.ndarray, "path position"]) -> Float[np.ndarray, " path"]:
+    """How far each path rises above its least value before and its least value after, at most."""
+    before = np.minimum.accumulate(paths, axis=1)
+    after = np.minimum.accumulate(paths[:, ::-1], axis=1)[:, ::-1]
+    return (paths - np.maximum(before, after)).max(1)
+
+
 def turns(path: Float[np.ndarray, " position"], draws: Float[np.ndarray, "draw position"]) -> bool:
     """Whether a path surely rises somewhere and surely falls elsewhere.
 

@@ -82,13 +82,15 @@ def _flat(paths: Connectivity, one: Segment, floor: float | None, family: int) -
 def _humped(evidence: Evidence, paths: Connectivity, one: Segment) -> ClaimPart:
     height = _height(one)
     floor = max((_height(repeat) for repeat in _repeats(evidence, paths)), default=None)
-    over = "none: judged by a simultaneous band of all differences along the segment"
+    over = "the height that 95 % of bootstrap draws over items stay below"
     holds = None
-    if height <= FLAT:
-        holds = None if one.monotone is None else True
+    if one.hump_high is not None and one.hump_high <= FLAT:
+        holds = True
     elif one.monotone is False and height > FLAT + (floor or 0.0):
         holds = False
-    return part(_hump(one), Estimate(height, over=over), holds, null=0.0, floor=floor)
+    low = None if one.hump_high is None else 0.0
+    found = Estimate(height, low, one.hump_high, over, paths.items)
+    return part(_hump(one), found, holds, null=0.0, floor=floor)
 
 
 def _threshold(floor: float | None) -> float:

@@ -64,14 +64,16 @@ def _asked(found: PairedLogs) -> str:
 
 
 def best(found: PairedLogs) -> str:
-    """Say how small a margin the undecided pairs could at most have shown, if there are any."""
+    """Say at which margins the undecided pairs, if any, would have been shown equivalent."""
     undecided = [pair for pair in found.pairs if pair.verdict == "undecided"]
     if not undecided:
         return ""
-    widest = max(_needed(pair) for pair in undecided)
+    needed = sorted(_needed(pair) for pair in undecided)
+    low, high = (notation.fixed(100 * needed[i], 1) for i in (0, -1))
+    margins = f"at a margin of {low}" if low == high else f"at margins of {low} to {high}"
     return (
-        "Not significant is not the same: these data show the undecided equivalent only within "
-        f"{notation.fixed(100 * widest, 1)} points or more."
+        "Not significant is not the same: these data show the undecided equivalent only "
+        f"{margins} points."
     )
 
 

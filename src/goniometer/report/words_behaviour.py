@@ -40,10 +40,10 @@ def _paths(index: Index, found: Behaviour) -> list[str]:
     highest = f"midpoint contrast {nats(_contrast(most))} nats a token{ends}"
     if len(defined) == 1:
         return [f"On the straight path from {most.start} to {most.end}: {highest}."]
-    verb = "has" if len(above) == 1 else "have"
+    verb = "is" if len(above) == 1 else "are"
     return [
-        f"Straight paths: {len(above) or 'none'} of {len(defined)} {verb} a barrier at the "
-        f"midpoint; highest, {most.start} to {most.end}: {highest}."
+        f"Straight paths: {len(above) or 'none'} of {len(defined)} {verb} shown to have a barrier "
+        f"at the midpoint; highest, {most.start} to {most.end}: {highest}."
     ]
 
 
@@ -98,8 +98,9 @@ def _sums(index: Index, found: Behaviour) -> list[str]:
     worse = sum(one.interference_low is not None and one.interference_low > 0 for one in mine)
     most = max(mine, key=_interference)
     return [
-        f"Sums: {worse or 'none'} of {len(mine)} lose more than both updates' own effects add up "
-        f"to; most, {most.a} and {most.b}, by {nats(_interference(most))} nats a token."
+        f"Sums: {worse or 'none'} of {len(mine)} are shown to lose more than both updates' own "
+        f"effects add up to; most, {most.a} and {most.b}, by {nats(_interference(most))} nats "
+        "a token."
     ]
 
 

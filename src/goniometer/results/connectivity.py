@@ -28,6 +28,10 @@ class Segment(Frozen):
     # False where the loss rises somewhere and falls elsewhere, both beyond a simultaneous 95 %
     # band of the differences between all positions; None where that cannot be told.
     monotone: bool | None
+    # How far the loss rises above the least before and the least after it, at most; 95 % of the
+    # bootstrap draws have no higher a hump. None where a loss is not finite.
+    hump: float | None = None
+    hump_high: float | None = None
     # Greedy, by position; empty unless asked for, None where it was not or nothing was graded.
     accuracy: tuple[float | None, ...] = ()
     # Nats a token of the gold `\boxed{answer}` directly after the prompt, the paper's measure:
