@@ -93,6 +93,7 @@ class World:
         self.cka: dict[tuple[str, str], tuple[float, ...]] = {}
         self.ceiling: tuple[str, str] | None = ("everything", "init 1")
         self.monotone: dict[tuple[str, str], bool | None] = {}
+        self.hump_high: dict[tuple[str, str], float] = {}
 
     def with_behaviour(self) -> "World":
         """Also what needs the model, so that claims 5, 7 and 8 hold too."""
@@ -129,7 +130,10 @@ class World:
         for name, value in changes.items():
             if isinstance(value, dict):
                 known = getattr(self, name)
-                assert name in {"seeded", "cells", "monotone"} or known.keys() >= value.keys()
+                assert (
+                    name in {"seeded", "cells", "monotone", "hump_high"}
+                    or known.keys() >= value.keys()
+                )
                 known.update(value)
             else:
                 setattr(self, name, value)
@@ -268,11 +272,13 @@ class World:
             midpoint_high=contrast + 0.005 if known else None,
             monotone=self.monotone.get((start, end), True),
             hump=height if known else None,
-            hump_high=height + 0.005 if known and self._told(start, end) else None,
+            hump_high=self._hump_high((start, end), height) if known else None,
         )  # fmt: skip
 
-    def _told(self, start: str, end: str) -> bool:
-        return self.monotone.get((start, end), True) is not None
+    def _hump_high(self, ends: tuple[str, str], height: float) -> float | None:
+        if self.monotone.get(ends, True) is None:
+            return None
+        return self.hump_high.get(ends, height + 0.005)
 
 
 def _layer(layer: int, value: float) -> LayerSimilarity:

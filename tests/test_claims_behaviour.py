@@ -51,6 +51,12 @@ def test_one_change_decides(claim, change, expected):
     assert world.change(change).claim(claim).verdict == expected
 
 
+def test_a_hump_is_absent_only_where_the_draws_say_so():
+    found = World().with_behaviour().change({"hump_high": {GRPO: 0.5}}).claim(5)
+    assert found.verdict == "not measured"
+    assert [part.holds for part in found.parts] == [None, True]
+
+
 @pytest.mark.parametrize("claim", [5, 7])
 def test_without_a_path_between_repeats_there_is_no_floor_and_no_verdict(claim):
     world = World().with_behaviour()
