@@ -66,6 +66,8 @@ def test_a_planted_fault_is_found(copy: Path, runner, fault: dict[str, str]):
         code, output = tried(runner, fault["test"])
     finally:
         file.write_text(whole, encoding="utf-8")
+    if code == 0 and " skipped" in output and " passed" not in output:
+        pytest.skip(f"{fault['test']} is skipped on this machine")
     # 1: the test ran and failed. Not found, or an error of collection, are other codes.
     assert code == 1, f"{fault['test']} stayed green\n{output[-2000:]}"
 
