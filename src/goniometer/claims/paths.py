@@ -162,10 +162,9 @@ def _floor(evidence: Evidence, paths: Connectivity) -> float | None:
 
 def _height(one: Segment) -> float:
     """How far the loss rises above what lies before and after it, at most; 0 without a hump."""
-    losses = [value for value in one.loss if value is not None]
-    if len(losses) < len(one.loss):
+    if one.hump is None:
         raise NotMeasuredError(f"{one.start} to {one.end}: the loss is not finite everywhere")
-    return max(value - max(min(losses[: i + 1]), min(losses[i:])) for i, value in enumerate(losses))
+    return one.hump
 
 
 def _told(evidence: Evidence, paths: Connectivity, segments: Sequence[Segment]) -> str:

@@ -11,11 +11,10 @@ from goniometer.report.charts_depth import Panel, profile_spec
 from goniometer.report.charts_study import names_axis, room
 from goniometer.report.rows import line
 from goniometer.report.theme import Spec, var
-from goniometer.results import PairSimilarity, Reading, Similarity
+from goniometer.results import BASE, PairSimilarity, Reading, Similarity
 
 __all__ = ["between", "heat", "heat_spec", "labels", "lowest", "profile_spec", "profiles"]
 
-BASE = "base"  # what similarity calls it; no run can have that name
 ROW = 20
 HEIGHT = 130
 MOST_ROWS = 60  # of the heat map; the table holds the rest

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from goniometer.report import notation
 from goniometer.report.charts_map import Plane
 from goniometer.report.charts_paths import nats
-from goniometer.report.charts_similarity import BASE, lowest
+from goniometer.report.charts_similarity import lowest
 from goniometer.report.index import Index
-from goniometer.results import Behaviour, Composed, PairSimilarity, Segment
+from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Segment
 
 PARTS = ("paths", "activations", "divergence", "agreement", "sums")
 
