@@ -1,0 +1,130 @@
+"""The verb of updates: `compare`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from goniometer.cli.parameters import Figures, TaskOptions
+
+
+def compare(  # noqa: PLR0913, PLR0917 (an option each)
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: folders of adapters or checkpoints, or Hub ids "
+            "(OWNER/NAME@REVISION); NAME=RUN names one."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")] = Path(
+        "goniometer-report"
+    ),
+    origin: Annotated[
+        str | None, typer.Option(help="A common starting adapter, subtracted from each run.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The base model's folder or Hub id: checkpoints are read against it."),
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="The adapter that PiSSA and its like started from, saved before training."
+        ),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k", min=1, help="Size of the top-k subspaces; max(1, min(10, r // 3)) if absent."
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=100, help="Simulations for each null.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated nulls.")] = 0,
+    over: Annotated[
+        Literal["steps"] | None,
+        typer.Option(
+            help="Read the checkpoints of one run as a trajectory: RUN is a folder with "
+            "checkpoint-N in it (each of several is its own), or the checkpoints are listed."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Decompose large dense updates whole, not to their top k: slow."
+        ),
+    ] = False,
+    base_measures: Annotated[
+        bool,
+        typer.Option(
+            "--base-measures/--no-base-measures",
+            help="With --base, measure each run against it too: seconds a module and run.",
+        ),
+    ] = True,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="With --base MODEL, rollouts (Parquet, JSON lines) to run it on: losses "
+            "along paths, CKA, KL, sums of runs."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="With --data, answer this task's test: accuracy along paths, agreement."),
+    ] = None,
+    option: TaskOptions = None,
+    figures: Figures = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A gate, such as 'cosine<0.9', 'a,b:projection.q_proj:cosine<0.9', 'norm>5' or "
+            "'verdict=same update'; may be repeated. Undefined readings trip it."
+        ),
+    ] = None,
+) -> None:
+    """Compare fine-tunes of one base by their weights. No training, no model, no GPU.
+
+    With --base MODEL --data ROLLOUTS the model is run too, and says what the weights do.
+
+    [bold]Examples[/bold]
+
+    goniometer compare adapters/a adapters/b
+
+    goniometer compare sft=runs/1/final dpo=runs/2/final -o report
+
+    goniometer compare seed1 seed2 --origin stage1
+
+    goniometer compare new released --fail-on 'cosine<0.9'
+
+    goniometer compare --over steps runs/1
+
+    goniometer compare adapters/a adapters/b --base models/base --data rollouts.parquet
+
+    [bold]Written into the folder of --out[/bold]
+
+    report.html, summary.md; with --figures svg the charts as files: to read
+
+    results.json: everything; [dim]goniometer schema[/dim] prints its JSON Schema
+
+    pairs.csv, runs.csv; over steps also steps.csv, rank_one.csv: tidy tables
+
+    modules.parquet, with a base base_modules.parquet: every reading of every module
+
+    [bold]Exit codes[/bold]
+
+    0 done, 1 a gate tripped (the report is written), 2 bad input, 130 interrupted
+    """
+    from goniometer.console import compared
+    from goniometer.library import Options
+    from goniometer.store import check_replaceable
+
+    check_replaceable(out)
+    task_options = {}
+    if option:
+        from goniometer.rollouts_console import key_values, typed
+
+        task_options = typed(key_values(option, "--option"))
+    options = Options(
+        origin, base, initial, k, draws, seed, over, exact, base_measures, data, task, task_options
+    )
+    if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
+        raise typer.Exit(1)
