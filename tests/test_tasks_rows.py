@@ -8,6 +8,7 @@ import pytest
 from goniometer import tasks
 from goniometer.errors import AbsentError, GoniometerError
 from goniometer.tasks import Correct, Wrong
+from goniometer.tasks.hub import dataset_rows
 from tests.problems import gsm8k, write_rows
 
 HUB = "owner/word-problems"
@@ -27,7 +28,8 @@ def asked(monkeypatch):
 
     found: list[tuple[object, ...]] = []
 
-    def load(where, *, name, split, revision):
+    def load(where, *, name, split, revision, streaming):
+        assert not streaming  # a task's rows are kept in the user's cache
         found.append((where, name, split, revision))
         return rows(0, 40) if split == "train" else rows(100, 10)
 
@@ -104,9 +106,54 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch):
         tasks.build("gsm8k", {"source": "openai/gsm8k"}, "study")
     assert str(caught.value) == (
         "study: task: openai/gsm8k: the Hub does not give this data set: Couldn't reach "
-        "'openai/gsm8k' on the Hub. Give its files as file and test_file, or a folder of them as "
-        "source"
+        "'openai/gsm8k' on the Hub. Download it, and name its files or their folder in its place"
     )
+
+
+def test_a_data_set_that_breaks_off_is_named_with_its_last_row(monkeypatch):
+    import datasets
+
+    def load(*_, **__):
+        yield from rows(0, 2)
+        raise ConnectionError("reset by peer")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    for streamed in (False, True):
+        found = dataset_rows(HUB, "train", None, streamed=streamed)
+        assert [next(found)[0] for _ in range(2)] == ["train row 1", "train row 2"]
+        with pytest.raises(AbsentError, match=f"{HUB}: after row 2: the Hub does not give"):
+            next(found)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_datasets_saved_and_what_it_finds_is_the_same_cached_and_streamed(
+    tmp_path, monkeypatch, streamed
+):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "files").mkdir()
+    write_rows(tmp_path / "files" / "train.jsonl", rows(0, 3))
+    (tmp_path / "empty").mkdir()
+    saved = datasets.Dataset.from_list(rows(0, 3))
+    saved.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": saved}).save_to_disk(tmp_path / "several")
+
+    def read(name, split="train", subset=None):
+        return list(dataset_rows(str(tmp_path / name), split, subset, streamed=streamed))
+
+    wanted = [(f"train row {n}", row) for n, row in enumerate(rows(0, 3), start=1)]
+    assert read("files") == read("one") == read("several") == wanted
+    faults = {
+        ("files", "test"): "(Unknown|Bad) split",
+        ("several", "test"): "no such split; found 'test', expected train",
+        ("several", "train", "hard"): "a saved data set has no subsets; found 'hard'",
+        ("empty",): "cannot be read as a data set: .* doesn't contain any data files",
+        ("nowhere",): "no such folder of data files",
+    }
+    for arguments, message in faults.items():
+        with pytest.raises(GoniometerError, match=message):
+            read(*arguments)
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch):

@@ -9,11 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from goniometer.console import stdout
-from goniometer.errors import GoniometerError
 from goniometer.paired import compare_logs, read_named, words, write_paired
 from goniometer.progress import bars
 from goniometer.results.paired import PairedLogs, paired_json
-from goniometer.store import check_replaceable
+from goniometer.store import check_replaceable, write_file
 
 _STYLES = {
     "different": "red",
@@ -44,25 +43,12 @@ def paired_logs(
         sources = read_named(logs, filter=filter, metric=metric, grade=grade, shown=shown)
     found = compare_logs(sources, margin, allow_partial=allow_partial)
     if json_file is not None:
-        _write(paired_json(found), json_file)
+        write_file(json_file, paired_json(found))
     page = None if out is None else write_paired(found, out)
     console = stdout()
     print_paired(found, console)
     if page is not None:
         console.print(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _write(text: str, file: Path) -> None:
-    """Write a file whole or not at all."""
-    if file.is_dir():
-        raise GoniometerError("a folder, where a file is to be written", file=file)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GoniometerError("not a folder", file=file.parent) from None
-    aside = file.with_name(f".{file.name}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(file)
 
 
 def print_paired(found: PairedLogs, console: Console) -> None:

@@ -10,12 +10,12 @@ from goniometer.deltas.hub import hub_id
 from goniometer.errors import GoniometerError
 from goniometer.options import nearest
 from goniometer.rollouts.data import Rollout
-from goniometer.rollouts.foreign.datasets import dataset_records
 from goniometer.rollouts.foreign.keys import Fields, check_fields
 from goniometer.rollouts.foreign.layouts import LAYOUTS, Rows
 from goniometer.rollouts.foreign.logs import log_rows
 from goniometer.rollouts.records import records
 from goniometer.rollouts.sources import rollout_of
+from goniometer.tasks.hub import dataset_rows
 
 AUTO, TOKENS, LOG = "auto", "tokens", "log"
 FORMATS = (AUTO, TOKENS, *LAYOUTS, LOG)
@@ -106,8 +106,8 @@ def _records(source: Source, path: Path) -> Iterator[tuple[str, Any]]:
     if path.is_file():
         return records(path)
     asked = hub_id(source.reference) if "@" in source.reference else None
-    if path.is_dir() or (asked is not None and not asked.folder):
-        return dataset_records(source.reference, asked, source.split, source.subset)
+    if path.is_dir() or asked is not None:
+        return dataset_rows(source.reference, source.split, source.subset, streamed=True)
     raise GoniometerError(
         "no such file of rollouts", file=source.reference,
         fix="name a file or folder, or a data set of the Hub with its revision, as "
