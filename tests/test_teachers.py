@@ -20,6 +20,7 @@ from goniometer.teachers import (
     open_teacher,
     reference_of,
 )
+from goniometer.teachers.base import answered
 from tests.tiny_model import END, VOCABULARY, tiny_model
 
 PROBLEMS = [Problem(f"w{i} w5 w6" if i % 2 else f"w{i}", "", "") for i in range(4, 12)]
@@ -96,17 +97,17 @@ def test_greedy_completions_do_not_hang_on_the_batch(embedded):
 def test_prompts_that_are_read_once_for_all_their_samples_draw_the_same(monkeypatch):
     """In float64, against rows that are each read alone; one prompt is cut by a batch's end."""
     module = sys.modules["goniometer.model.generate"]
-    model, read, plain = tiny_model(), [], module._read
+    model, read, plain = tiny_model(), [], module.past_of
 
-    def counted(network, tokens, mask, rows):
-        read.append((len(tokens), len(rows)))
-        return plain(network, tokens, mask, rows)
+    def counted(past, rows):
+        read.append((len(past.layers[0].keys), len(rows)))
+        return plain(past, rows)
 
-    monkeypatch.setattr(module, "_read", counted)
+    monkeypatch.setattr(module, "past_of", counted)
     shared = complete(TransformersTeacher(model))
     assert [rows for _, rows in read] == [5, 5, 5, 5, 4]
     assert {distinct for distinct, _ in read} <= {2, 3}
-    monkeypatch.setattr(module, "_shares", lambda network: False)
+    monkeypatch.setattr(module, "shares_past", lambda network: False)
     assert complete(TransformersTeacher(model)) == shared
     assert len(read) == 5
 
@@ -145,6 +146,24 @@ def test_a_killed_sampling_goes_on_where_it_was(tmp_path):
         complete(TransformersTeacher(model), kept, SETTINGS.model_copy(update={"temperature": 1.0}))
         complete(TransformersTeacher(tiny_model(seed=1)), kept)
     assert len(file.read_text().splitlines()) == 3 + 2 + 5 + 5
+
+
+def test_only_what_is_missing_is_asked_for_once_and_what_came_before_a_failure_is_kept():
+    kept, asked, counted = {"b": 0}, [], []
+
+    def ask(missing, keep):
+        for key in missing:
+            asked.append(key)
+            if key == "d":
+                raise GoniometerError("out of money")
+            keep({key: len(asked)})
+
+    assert answered(list("abca"), kept, ask, counted.append) == [1, 0, 2, 1]
+    assert (asked, counted) == (["a", "c"], [2, 1, 1])  # the second a comes with the first
+    with pytest.raises(GoniometerError, match="out of money"):
+        answered(list("edf"), kept, ask)
+    assert kept == {"b": 0, "a": 1, "c": 2, "e": 3}
+    assert answered(list("ace"), kept, pytest.fail) == [1, 2, 3]
 
 
 def test_log_probs_are_those_of_the_policy_that_sampled():

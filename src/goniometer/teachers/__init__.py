@@ -2,8 +2,8 @@
 
 To add a teacher, write a frozen class with the members of `base.Teacher` in a file of its own, a
 line in TEACHERS, and how `models.teacher` names it in `kind_of`. One whose draws each stand alone
-takes `base.draws` for their seeds and keys, and keeps each answer as it comes; one whose tokens
-are its own names its `language`: the base must have the same vocabulary.
+takes `base.draws` for their seeds and keys; each asks through `base.answered`, which keeps what
+comes. One whose tokens are its own names its `language`: the base must have the same vocabulary.
 """
 
 from collections.abc import Callable, Mapping

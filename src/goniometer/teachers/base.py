@@ -1,7 +1,7 @@
 """What a teacher is: something that completes problems, in tokens that the base can read."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -106,6 +106,40 @@ class Teacher(Protocol):
 def key_of(**about: Any) -> str:
     """Hash what an answer depends on."""
     return hashlib.sha256(canonical(about).encode()).hexdigest()[:32]
+
+
+Keep = Callable[[Mapping[str, Any]], None]
+
+
+def answered(
+    keys: Sequence[str],
+    kept: Kept,
+    ask: Callable[[Sequence[str], Keep], None],
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Any]:
+    """Return the answer of each key: the one that is kept, or a new one, kept as it comes.
+
+    Args:
+        keys: what is wanted; a key that stands twice is asked for once.
+        kept: answers of an earlier process, and place of the new ones.
+        ask: called with the keys that are missing, if any, and with what it hands each new answer
+            to by its key: all that come at once together.
+        advance: called with the number of answers as they come, those that were kept first.
+
+    Raises:
+        GoniometerError: as `ask`; an answer that cannot be kept.
+    """
+    missing = [key for key in dict.fromkeys(keys) if kept.get(key) is None]
+    advance(len(keys) - len(missing))
+
+    def keep(answers: Mapping[str, Any]) -> None:
+        for key, answer in answers.items():
+            kept[key] = answer
+        advance(len(answers))
+
+    if missing:
+        ask(missing, keep)
+    return [kept.get(key) for key in keys]
 
 
 @final

@@ -19,7 +19,7 @@ from goniometer.config import Rollouts, Server
 from goniometer.errors import AbsentError
 from goniometer.model import LanguageModel
 from goniometer.tasks import Problem
-from goniometer.teachers.base import Completion, Draw, Kept, draws, key_of
+from goniometer.teachers.base import Completion, Draw, Keep, Kept, answered, draws, key_of
 
 
 @final
@@ -69,10 +69,14 @@ class ServerTeacher:
     ) -> list[Completion]:
         """Ask for what is not kept yet, `server.concurrency` requests at a time."""
         wanted = draws(problems, settings, seed=seed, answers=self._answers)
-        missing = [draw for draw in wanted if kept.get(draw.key) is None]
-        advance(len(wanted) - len(missing))
-        self._ask_all(missing, settings, kept, advance)
-        return [self._completion(draw, settings, kept.get(draw.key)) for draw in wanted]
+        bodies = {draw.key: self._body(draw, settings) for draw in wanted}
+
+        def ask(missing: Sequence[str], keep: Keep) -> None:
+            self._ask_all({key: bodies[key] for key in missing}, keep)
+
+        answers = answered([draw.key for draw in wanted], kept, ask, advance)
+        pairs = zip(wanted, answers, strict=True)
+        return [self._completion(draw, settings, answer) for draw, answer in pairs]
 
     def logprobs(
         self, completions: Sequence[Completion], settings: Rollouts
@@ -80,15 +84,7 @@ class ServerTeacher:
         """Nobody knows them."""
         return [None] * len(completions)
 
-    def _ask_all(
-        self,
-        missing: Sequence[Draw],
-        settings: Rollouts,
-        kept: Kept,
-        advance: Callable[[int], None],
-    ) -> None:
-        if not missing:
-            return
+    def _ask_all(self, bodies: Mapping[str, dict[str, Any]], keep: Keep) -> None:
         require_server(self.server)
         from goniometer.teachers.endpoint import Endpoint, StoppedError
 
@@ -96,14 +92,10 @@ class ServerTeacher:
         with Endpoint.opened(self.server, self.first_wait, stopped) as endpoint:
             pool = ThreadPoolExecutor(self.server.concurrency)
             try:
-                asked = {
-                    pool.submit(endpoint.answer, self._body(draw, settings)): draw.key
-                    for draw in missing
-                }
+                asked = {pool.submit(endpoint.answer, body): key for key, body in bodies.items()}
                 for future in as_completed(asked):
                     with suppress(StoppedError):  # the one that failed comes, too
-                        kept[asked[future]] = future.result()
-                        advance(1)
+                        keep({asked[future]: future.result()})
             finally:
                 stopped.set()  # nobody waits for another attempt
                 pool.shutdown(cancel_futures=True)

@@ -8,7 +8,7 @@ from goniometer.config import Rollouts
 from goniometer.model import Generation, LanguageModel, completion_logprobs, generate
 from goniometer.seeds import derive
 from goniometer.tasks import Problem
-from goniometer.teachers.base import Completion, Kept, key_of
+from goniometer.teachers.base import Completion, Keep, Kept, answered, key_of
 
 
 @final
@@ -51,13 +51,11 @@ class TransformersTeacher:
         )
 
         def remembered(number: int, make: Callable[[], list[Generation]]) -> list[Generation]:
-            key = f"{about}/{number}"
-            rows = kept.get(key)
-            if rows is not None:
-                return [Generation(tuple(tokens), truncated) for tokens, truncated in rows]
-            made = make()
-            kept[key] = [[row.tokens, row.truncated] for row in made]
-            return made
+            def ask(missing: Sequence[str], keep: Keep) -> None:
+                keep({key: [[row.tokens, row.truncated] for row in make()] for key in missing})
+
+            [rows] = answered([f"{about}/{number}"], kept, ask)
+            return [Generation(tuple(tokens), truncated) for tokens, truncated in rows]
 
         generations = generate(
             self.language,

@@ -17,7 +17,7 @@ from goniometer.config import Rollouts
 from goniometer.errors import AbsentError
 from goniometer.model import LanguageModel, find, skeleton
 from goniometer.tasks import Problem
-from goniometer.teachers.base import Completion, Draw, Kept, draws
+from goniometer.teachers.base import Completion, Draw, Keep, Kept, answered, draws
 
 MEMORY = 0.8  # share of the GPU's memory, as the base lies there too
 
@@ -80,14 +80,16 @@ class VllmTeacher:
     ) -> list[Completion]:
         """Hand the engine `settings.batch_size` requests at a time; it batches them as it likes."""
         wanted = draws(problems, settings, seed=seed, answers=self.fingerprint)
-        missing = [draw for draw in wanted if kept.get(draw.key) is None]
-        advance(len(wanted) - len(missing))
-        for start in range(0, len(missing), settings.batch_size):
-            batch = missing[start : start + settings.batch_size]
-            for draw, answer in zip(batch, self._ask(batch, settings), strict=True):
-                kept[draw.key] = answer
-            advance(len(batch))
-        return [self._completion(draw, kept.get(draw.key)) for draw in wanted]
+        by_key = {draw.key: draw for draw in wanted}
+
+        def ask(missing: Sequence[str], keep: Keep) -> None:
+            for start in range(0, len(missing), settings.batch_size):
+                batch = missing[start : start + settings.batch_size]
+                said = self._ask([by_key[key] for key in batch], settings)
+                keep(dict(zip(batch, said, strict=True)))
+
+        answers = answered([draw.key for draw in wanted], kept, ask, advance)
+        return [self._completion(*one) for one in zip(wanted, answers, strict=True)]
 
     def _ask(self, batch: Sequence[Draw], settings: Rollouts) -> list[dict[str, Any]]:
         engine = self._engine
