@@ -4,12 +4,13 @@
     python bench/connectivity.py --layers 30 --items 24
 
 A model of SmolLM2-135M's widths with random weights and LoRA runs of rank 16 on q, k, v, o. Texts
-have lengths as those of GSM8K and are neighbours in length among 32 times as many, so that plain
-batches are padded as those of a whole evaluation are. All pairs at 11 points: the mixtures through
-`losses_at`, base and ends once, against a merged evaluation of each point of each pair, in the same
-batches of tokens. The merge is the cheapest there is: the adapted weights are set in place, nothing
-is copied or loaded. The two alternate pair by pair in one process; `one run` is a plain evaluation
-of the base. Memory is VmHWM, each in a process of its own. Exits with 1 where a bound is missed.
+have lengths as those of GSM8K, begin with 24 tokens as SmolLM2's chat template does, and are
+neighbours in length among 32 times as many, so that plain batches are padded as those of a whole
+evaluation are. All pairs at 11 points: the mixtures through `losses_at`, base and ends once and
+what all texts begin with once a point, against a plain evaluation of each point of each pair with
+merged weights, in the same batches of tokens. The merge is the cheapest there is: the adapted
+weights are set in place, nothing is copied or loaded. The two alternate pair by pair in one
+process. Memory is VmHWM, each in a process of its own. Exits with 1 where a bound is missed.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from goniometer.behaviour.losses import Point, losses_at
 from goniometer.behaviour.survey import along
 from goniometer.behaviour.texts import Texts
 from goniometer.deltas import Delta, LowRank, Provenance
-from goniometer.model import LanguageModel
+from goniometer.model import LanguageModel, token_logprobs
+from goniometer.model.generate import by_length
 
 RANK = 16
 TIME, MEMORY = 0.85, 1.3  # bounds
@@ -70,8 +72,8 @@ def run_of(model: LanguageModel, seed: int) -> Delta:
     return Delta(found, Provenance("bench", "bench"))
 
 
-def texts_of(items: int) -> Texts:
-    """Random texts, neighbours in length among many as long as GSM8K's."""
+def texts_of(items: int, shared: int) -> Texts:
+    """Random texts, neighbours in length among many as long as GSM8K's, that begin alike."""
     rng = random.Random(0)
     lengths = [
         (rng.randint(60, 140), min(300, max(30, round(rng.lognormvariate(4.7, 0.4)))))
@@ -82,7 +84,20 @@ def texts_of(items: int) -> Texts:
         tuple(tuple(rng.randrange(2, 1000) for _ in range(length)) for length in side)
         for side in zip(*middle, strict=True)
     )
-    return Texts(tuple(map(str, range(items))), prompts, completions)
+    alike = tuple(range(2, 2 + shared))
+    begun = tuple((*alike, *prompt[shared:]) for prompt in prompts)
+    return Texts(tuple(map(str, range(items))), begun, completions)
+
+
+def evaluated(model: LanguageModel, texts: Texts, batch_tokens: int) -> None:
+    """A plain evaluation: whole texts of similar length in padded batches."""
+    whole = [(*p, *c) for p, c in zip(texts.prompts, texts.completions, strict=True)]
+    with torch.no_grad():
+        for rows in by_length(whole, max(1, batch_tokens // max(texts.lengths))):
+            prompts, completions = (
+                [side[row] for row in rows] for side in (texts.prompts, texts.completions)
+            )
+            token_logprobs(model.network, prompts, completions, model.pad_token)
 
 
 def merged(model: LanguageModel, deltas: dict[str, Delta], where: Point) -> Callable[[], None]:
@@ -113,10 +128,15 @@ def timed(work: Callable[[], object]) -> float:
 
 def peak_of(which: str, options: argparse.Namespace) -> None:
     """Print this process' peak after some batches of a plain evaluation, or of a pair's path."""
-    model, texts = model_of(options.layers, options.vocabulary), texts_of(options.items)
+    model, texts = (
+        model_of(options.layers, options.vocabulary),
+        texts_of(options.items, options.shared),
+    )
     deltas = {run: run_of(model, seed) for seed, run in enumerate("abcdef"[: options.runs])}
-    points = [()] if which == "plain" else along("a", "b", 11)
-    losses_at(model, deltas, points, texts, batch_tokens=options.batch_tokens)
+    if which == "plain":
+        evaluated(model, texts, options.batch_tokens)
+    else:
+        losses_at(model, deltas, along("a", "b", 11), texts, batch_tokens=options.batch_tokens)
     lines = Path("/proc/self/status").read_text().splitlines()
     print(json.dumps(int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))))
 
@@ -139,7 +159,10 @@ def memory() -> float:
 
 def times(options: argparse.Namespace) -> float:
     """Print seconds of paths and of merged evaluations; return their ratio."""
-    model, texts = model_of(options.layers, options.vocabulary), texts_of(options.items)
+    model, texts = (
+        model_of(options.layers, options.vocabulary),
+        texts_of(options.items, options.shared),
+    )
     deltas = {run: run_of(model, seed) for seed, run in enumerate("abcdef"[: options.runs])}
 
     def ours(points: list[Point]) -> float:
@@ -150,19 +173,19 @@ def times(options: argparse.Namespace) -> float:
     def theirs(where: Point) -> float:
         def work() -> None:
             off = merged(model, deltas, where)
-            losses_at(model, {}, [()], texts, batch_tokens=options.batch_tokens)
+            evaluated(model, texts, options.batch_tokens)
             off()
 
         return timed(work)
 
-    ours([()])
+    evaluated(model, texts, options.batch_tokens)
     ends: list[Point] = [(), *(((run, 1.0),) for run in deltas)]
     paths, separate, plain, count = ours(ends), 0.0, 0.0, len(ends)
     for a, b in combinations(deltas, 2):
         path = along(a, b, 11)
         paths += ours(path[1:-1])
         separate += sum(map(theirs, path))
-        plain += ours([()])
+        plain += timed(lambda: evaluated(model, texts, options.batch_tokens))
         count += 9
     pairs = options.runs * (options.runs - 1) // 2
     print("| | evaluations | seconds | seconds each |\n|---|---|---|---|")
@@ -179,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--items", type=int, default=8)
+    parser.add_argument("--shared", type=int, default=24, help="tokens that all texts begin with")
     parser.add_argument("--vocabulary", type=int, default=49152)
     parser.add_argument("--only", choices=["time", "memory"])
     parser.add_argument("--runs", type=int, default=6, choices=range(2, 7))
@@ -192,7 +216,8 @@ def main() -> None:
         return
     print(
         f"{options.threads} threads, {options.layers} layers, vocabulary {options.vocabulary}, "
-        f"{options.items} texts, batches of {options.batch_tokens} tokens",
+        f"{options.items} texts that share {options.shared} tokens, "
+        f"batches of {options.batch_tokens} tokens",
         flush=True,
     )
     over = options.only != "time" and memory() > MEMORY

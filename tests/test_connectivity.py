@@ -87,9 +87,9 @@ def test_low_rank_runs_share_batches_and_no_batch_is_over_its_size(monkeypatch):
     runs, given = {"a": lora(model, 0), "b": lora(model, 1)}, texts(model).texts
     batches = []
 
-    def counted(network, prompts, completions, pad_token):
+    def counted(network, prompts, completions, pad_token, **more):
         batches.append([len(p) + len(c) for p, c in zip(prompts, completions, strict=True)])
-        return scored(network, prompts, completions, pad_token)
+        return scored(network, prompts, completions, pad_token, **more)
 
     scored = losses_module.token_logprobs
     monkeypatch.setattr(losses_module, "token_logprobs", counted)

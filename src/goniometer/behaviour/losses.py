@@ -2,14 +2,16 @@
 
 A point is a coefficient for each run. Points that mix the same runs share their batches: rows of
 one batch are the same texts at different points, so nothing is merged, no row is padded to another
-text's length where one text fills a batch, and the updates' low-rank factors are met once. Updates
-that are no low rank (DoRA, full checkpoints) run a point at a time, one moved weight at a time.
+text's length where one text fills a batch, and the updates' low-rank factors are met once. What all
+prompts begin with (a chat template's system turn) is read once at each point. Updates that are no
+low rank (DoRA, full checkpoints) run a point at a time, one moved weight at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -21,13 +23,17 @@ from goniometer.errors import GoniometerError
 from goniometer.model import (
     LanguageModel,
     is_low_rank,
+    past_of,
     perturbed,
+    read_past,
     require_fit,
+    shares_past,
     token_logprobs,
 )
 from goniometer.results import BASE
 
 BATCH_TOKENS = 4096  # rows x length of a batch
+WORTH_READING = 256  # tokens saved in all; fewer do not pay one more run of the network
 
 Point = tuple[tuple[str, float], ...]  # runs with their coefficients; () is the base
 
@@ -88,14 +94,22 @@ def losses_at(
     sums: dict[Point, np.ndarray] = {}
     for runs, mixed in mixtures.items():
         chosen = [deltas[run] for run in runs]
-        longest = max(1, batch_tokens // max(texts.lengths)) if many.issuperset(runs) else 1
+        stacked = many.issuperset(runs)
+        shared = _shared(base, texts, len(mixed)) if stacked else 0
+        longest = max(1, batch_tokens // (max(texts.lengths) - shared)) if stacked else 1
         for part in _parts(mixed, longest):
             coefficients = torch.tensor([[c for _, c in where] for where in part]).double()
-            values = _scored(base, chosen, coefficients, texts, batch_tokens, advance)
+            values = _scored(base, chosen, coefficients, texts, shared, batch_tokens, advance)
             for where, by_text in zip(part, values, strict=True):
                 sums[where] = np.bincount(owner, by_text, len(items))
     tokens = np.bincount(owner, [len(c) for c in texts.completions], len(items)).astype(int)
     return Losses(items, tokens, sums)
+
+
+def _shared(base: LanguageModel, texts: Texts, points: int) -> int:
+    """Tokens to read once at each point; 0 where that does not pay, or the network cannot."""
+    saved = points * texts.shared * (len(texts.items) - 1)
+    return texts.shared if saved >= WORTH_READING and shares_past(base.network) else 0
 
 
 def _parts(points: Sequence[Point], most: int) -> Iterator[Sequence[Point]]:
@@ -110,13 +124,15 @@ def _scored(
     deltas: Sequence[Delta],
     coefficients: Float[torch.Tensor, "point delta"],
     texts: Texts,
+    shared: int,
     batch_tokens: int,
     advance: Callable[[int], None],
 ) -> Float[np.ndarray, "point text"]:
     """NLL of each text at each of some points, summed over its tokens."""
     points = len(coefficients)
     found = np.empty((points, len(texts.items)))
-    batches = _batches(texts.lengths, points, batch_tokens)
+    past = _past(base, deltas, coefficients, texts.prompts[0][:shared]) if shared else None
+    batches = _batches([length - shared for length in texts.lengths], points, batch_tokens)
     for count, alike in groupby(batches, len):
         # One point serves a batch of any size.
         rows = coefficients if points == 1 else coefficients.repeat(count, 1)
@@ -124,14 +140,30 @@ def _scored(
             for batch in alike:
                 logprobs, _ = token_logprobs(
                     base.network,
-                    [texts.prompts[text] for text in batch for _ in range(points)],
+                    [texts.prompts[text][shared:] for text in batch for _ in range(points)],
                     [texts.completions[text] for text in batch for _ in range(points)],
                     base.pad_token,
+                    past=None if past is None else partial(past, count),
                 )
                 by_row = -logprobs.double().sum(1).view(count, points)
                 found[:, batch] = by_row.T.cpu().numpy()
                 advance(count * points)
     return found
+
+
+def _past(
+    base: LanguageModel,
+    deltas: Sequence[Delta],
+    coefficients: Float[torch.Tensor, "point delta"],
+    tokens: Sequence[int],
+) -> Callable[[int], Any]:
+    """Read tokens once at each point; return what makes the past of so many texts at each."""
+    network: Any = base.network
+    rows = torch.tensor([tokens] * len(coefficients), device=network.device)
+    with perturbed(network, deltas, coefficients, in_flight=True):
+        read = read_past(network, rows, torch.ones_like(rows))
+    each = torch.arange(len(coefficients), device=network.device)
+    return lambda count: past_of(read, each.repeat(count))
 
 
 def _batches(lengths: Sequence[int], points: int, batch_tokens: int) -> Iterator[list[int]]:

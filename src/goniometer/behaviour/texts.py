@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 from typing import Any, Literal, final
 
 from goniometer.errors import GoniometerError
@@ -40,6 +42,15 @@ class Texts:
     def lengths(self) -> tuple[int, ...]:
         """Tokens of each text, prompt and completion."""
         return tuple(len(p) + len(c) for p, c in zip(self.prompts, self.completions, strict=True))
+
+    @cached_property
+    def shared(self) -> int:
+        """Tokens that all prompts begin with, as a chat template writes them; the last is not one.
+
+        What they are is read once for all texts: the last of a prompt predicts what differs.
+        """
+        columns = zip(*(prompt[:-1] for prompt in self.prompts), strict=False)
+        return sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, columns))
 
     def require_fit(self, base: LanguageModel) -> None:
         """Require that the base knows every token and has room for the longest text.

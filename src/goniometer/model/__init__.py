@@ -6,6 +6,7 @@ The only room that imports transformers.
 from goniometer.model.activations import blocks, hidden_states, module_inputs, same_inputs
 from goniometer.model.generate import Generation, generate
 from goniometer.model.language_model import LanguageModel, load
+from goniometer.model.past import past_of, read_past, shares_past
 from goniometer.model.perturb import is_low_rank, perturbed, require_fit
 from goniometer.model.reference import EMBEDDED, find
 from goniometer.model.score import completion_logprobs, token_logprobs
@@ -25,9 +26,12 @@ __all__ = [
     "load",
     "module_inputs",
     "network_of",
+    "past_of",
     "perturbed",
+    "read_past",
     "require_fit",
     "same_inputs",
+    "shares_past",
     "skeleton",
     "token_logprobs",
 ]

@@ -1,6 +1,5 @@
 """Complete prompts, by transformers' own generate."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +7,10 @@ from functools import partial
 from typing import Any, final
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
-from transformers import DynamicCache, GenerationConfig
+from transformers import GenerationConfig
 
 from goniometer.model.language_model import LanguageModel
+from goniometer.model.past import past_of, read_past, shares_past
 from goniometer.seeds import derive
 
 
@@ -98,42 +96,14 @@ def _batch(
     mask = (torch.arange(width, device=network.device) >= tokens.new_tensor(gaps)[:, None]).long()
     rows = tokens.new_tensor([distinct[tuple(prompt)] for prompt in prompts])
     read = {}
-    if len(distinct) < len(prompts) and width > 1 and _shares(network):
-        read = {"past_key_values": _read(network, tokens, mask, rows)}
+    if len(distinct) < len(prompts) and width > 1 and shares_past(network):
+        past = read_past(network, tokens[:, :-1], mask[:, :-1])
+        read = {"past_key_values": past_of(past, rows)}
     with _seeded(seed, network.device):
         output = network.generate(
             input_ids=tokens[rows], attention_mask=mask[rows], generation_config=settings, **read
         )
     return [_until(model.end_token, completion) for completion in output[:, width:].tolist()]
-
-
-def _shares(network: Any) -> bool:
-    """Whether keys and values of a prompt are all that its completions take from it."""
-    known = inspect.signature(network.forward).parameters
-    wanted = {"past_key_values", "position_ids", "logits_to_keep"}
-    return wanted <= known.keys() and not getattr(network, "_is_stateful", False)
-
-
-def _read(
-    network: Any,
-    tokens: Int[Tensor, "prompt width"],
-    mask: Int[Tensor, "prompt width"],
-    rows: Int[Tensor, " row"],
-) -> DynamicCache:
-    """Read all but the last token of each prompt; return keys and values by row."""
-    cache: Any = DynamicCache(config=network.config)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    with torch.no_grad():
-        network(
-            input_ids=tokens[:, :-1],
-            attention_mask=mask[:, :-1],
-            position_ids=positions[:, :-1],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-    cache.batch_select_indices(rows)
-    return cache
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import Cache
 
 from goniometer.errors import GoniometerError
 from goniometer.model.generate import by_length
@@ -19,6 +20,8 @@ def token_logprobs(
     completions: Sequence[Sequence[int]],
     pad_token: int,
     temperature: float = 1.0,
+    *,
+    past: Callable[[], Cache] | None = None,
 ) -> tuple[Float[Tensor, "row token"], Bool[Tensor, "row token"]]:
     """Score the realised completion tokens: log pi(y_t | x, y_<t) in nats, with gradient.
 
@@ -33,6 +36,8 @@ def token_logprobs(
         completions: token ids by row, end token included where there is one.
         pad_token: any valid id; what it is does not matter.
         temperature: divides the logits: 1 for the model, else for a policy that sampled with it.
+        past: makes keys and values by row of tokens that come before the prompts, see `read_past`;
+            called each time that the network runs, which adds what it reads.
 
     Returns:
         The log-probs, 0 where the mask is False, and the mask of completion tokens. The width is
@@ -52,7 +57,7 @@ def token_logprobs(
     mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
     row, offset = mask.nonzero(as_tuple=True)
     column = starts[row] + offset
-    chosen = _logprobs_at(network, tokens, row, column, temperature)
+    chosen = _logprobs_at(network, tokens, row, column, temperature, past)
     return chosen.new_zeros(mask.shape).masked_scatter(mask, chosen), mask
 
 
@@ -62,6 +67,7 @@ def _logprobs_at(
     row: Int[Tensor, " position"],
     column: Int[Tensor, " position"],
     temperature: float,
+    past: Callable[[], Cache] | None,
 ) -> Float[Tensor, " position"]:
     """Log-probs of the tokens at some places of the batch.
 
@@ -69,21 +75,21 @@ def _logprobs_at(
     places only. Else (soft-capped or scaled logits, an adapter or a hook on the head) the logits
     are the network's own, of all columns from the first place on.
     """
-    found = _head_and_hidden(network, tokens)
+    found = _head_and_hidden(network, tokens, past)
     if found is not None:
         head, hidden = found
         at = hidden[row, column - 1]
         return head_logprobs(at, head.weight, head.bias, tokens[row, column], temperature)
     length = tokens.shape[1]
     first = int(column.min()) - 1 if len(column) else length - 1
-    logits = network(input_ids=tokens, use_cache=False, logits_to_keep=length - first).logits
+    logits = _run(network, tokens, length - first, past)
     scores = logits[row, column - 1 - first]
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / temperature
     return -nn.functional.cross_entropy(scores, tokens[row, column], reduction="none")
 
 
 def _head_and_hidden(
-    network: nn.Module, tokens: Int[Tensor, "row length"]
+    network: nn.Module, tokens: Int[Tensor, "row length"], past: Callable[[], Cache] | None
 ) -> tuple[nn.Linear, Float[Tensor, "row length width"]] | None:
     """Run the network for what its head is given; None where its logits are not a linear head's.
 
@@ -109,7 +115,7 @@ def _head_and_hidden(
         causal.get_decoder().register_forward_hook(at_decoder),
     )
     try:
-        logits = network(input_ids=tokens, use_cache=False, logits_to_keep=1).logits
+        logits = _run(network, tokens, 1, past)
     finally:
         for handle in handles:
             handle.remove()
@@ -117,6 +123,18 @@ def _head_and_hidden(
     if torch.equal(seen["given"], hidden[:, -1:]) and torch.equal(seen["returned"], logits):
         return head, hidden
     return None
+
+
+def _run(
+    network: nn.Module,
+    tokens: Int[Tensor, "row length"],
+    kept: int,
+    past: Callable[[], Cache] | None,
+) -> Float[Tensor, "row kept vocabulary"]:
+    """Run the network for the logits of the last columns."""
+    cached = {"use_cache": False} if past is None else {"past_key_values": past()}
+    logits: Tensor = network(input_ids=tokens, logits_to_keep=kept, **cached).logits
+    return logits
 
 
 def completion_logprobs(
