@@ -1,8 +1,11 @@
 """Rollouts that others wrote: layouts, labels, names, encoding; each bad line is named."""
 
 import json
+import threading
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, final
 
 import pytest
 from trl.data_utils import extract_prompt
@@ -14,7 +17,16 @@ from goniometer.rollouts.foreign import Source, encode, read
 from goniometer.rollouts.foreign.encode import UNKNOWN
 from goniometer.rollouts.foreign.ids import distinct
 from goniometer.rollouts.foreign.said import grade_of
-from goniometer.tasks import TASKS, Correct, Ungraded, Wrong, grade_to_text
+from goniometer.tasks import (
+    TASKS,
+    AbstractTask,
+    Correct,
+    Ungraded,
+    Wrong,
+    build,
+    grade_to_text,
+)
+from tests.problems import write_rows
 from tests.tiny_model import END, tiny_model
 
 GROUP = {
@@ -160,6 +172,49 @@ def test_a_task_grades_again_by_the_file_s_answer_key(tmp_path):
     graded = [grade_to_text(row.grade) for row in found.rollouts.rows]
     assert graded == ["correct", "wrong:answer", "ungraded:no answer key to grade with"]
     assert (found.counts.agreed, found.counts.differ) == (1, 1)
+
+
+@final
+@dataclass(frozen=True)
+class Together(AbstractTask):
+    """Grades only where four grades are under way at once; odd rows are right."""
+
+    at_once: ClassVar[int] = 4
+    met: threading.Barrier = field(default_factory=lambda: threading.Barrier(4))
+
+    def problems(self, split, count, seed):
+        return ()
+
+    def grade(self, problem, completion, *, truncated):
+        self.met.wait(timeout=5)  # alone, it breaks: ungraded
+        return Correct() if int(completion[1:]) % 2 else Wrong("tests")
+
+
+def test_a_task_grades_as_many_rows_at_once_as_it_can_and_only_those_that_are_wanted(tmp_path):
+    rows = [
+        {"prompt": f"w{5 + i % 4}", "completion": f"w{10 + i}", "gold": "", "label": i < 6}
+        for i in range(12)
+    ]
+    found = encode(said(lines(tmp_path, *rows)), tiny_model(), task=Together(), samples=2)
+    assert [row.text for row in found.rollouts.rows] == [
+        f"w{i}" for a in range(10, 14) for i in (a, a + 4)
+    ]
+    assert [row.correct for row in found.rollouts.rows] == [
+        int(row.text[1:]) % 2 == 1 for row in found.rollouts.rows
+    ]
+    assert (found.counts.agreed, found.counts.differ) == (4, 4)  # of the eight that are kept
+
+
+def test_a_row_without_a_key_is_graded_by_the_task_s_problem_with_its_question(tmp_path):
+    write_rows(tmp_path / "key.jsonl", [{"question": "Ada \n", "answer": "so\n#### 3"}])
+    task = build("gsm8k", {"test_file": str(tmp_path / "key.jsonl")}, "--task")
+    rows = [
+        {"prompt": prompt, "completion": "#### 3"} | gold
+        for prompt, gold in (("Ada", {}), ("Ada", {"gold": "4"}), ("Ben", {}))
+    ]
+    found = encode(said(lines(tmp_path, *rows)), skeleton("embedded:base"), task=task)
+    graded = [grade_to_text(row.grade) for row in found.rollouts.rows]
+    assert graded == ["correct", "wrong:answer", "ungraded:no answer key to grade with"]
 
 
 @pytest.mark.parametrize("label", [0.7, float("nan"), [1], -1])

@@ -20,7 +20,7 @@ from goniometer.progress import bars
 from goniometer.rollouts import sources
 from goniometer.rollouts.foreign import Imported, Source, encode, read
 from goniometer.rollouts.foreign.ids import Row, distinct
-from goniometer.tasks import Ungraded
+from goniometer.tasks import Ungraded, Wrong
 
 
 @final
@@ -91,13 +91,15 @@ def print_imported(found: Imported, console: Console) -> None:
     total = len(rollouts.rows)
     distinct_rows = {(row.problem_id, row.completion_tokens) for row in rollouts.rows}
     ungraded = Counter(r.grade.reason for r in rollouts.rows if isinstance(r.grade, Ungraded))
+    wrong = Counter(r.grade.reason for r in rollouts.rows if isinstance(r.grade, Wrong))
     truncated = sum(row.truncated for row in rollouts.rows)
     lines: list[tuple[str, str, str]] = [
         ("prompts", str(len(groups)), ""),
         ("with right and wrong rows", str(mixed), f"{mixed / len(groups):.1%}"),
         ("rows", str(total), ""),
         _share("right", sum(row.correct for row in rollouts.rows), total),
-        _share("wrong", sum(row.wrong for row in rollouts.rows), total),
+        _share("wrong", wrong.total(), total),
+        *(_share(f"wrong: {why}", n, total) for why, n in sorted(wrong.items()) if len(wrong) > 1),
         *(_share(f"ungraded: {why}", n, total) for why, n in sorted(ungraded.items())),
         _share("truncated", truncated, total),
         _share("not said whether truncated", counts.unsaid, total),

@@ -10,14 +10,18 @@ Files of texts in place of token ids are read by `foreign`.
 | completion_tokens | integers | the end token included, unless truncated |
 | text | text | the completion in words |
 | logprobs | numbers, may be absent | of the policy that sampled, in nats, one a token |
-| grade | text | `correct`, `wrong:answer`, `wrong:no_answer`, `wrong:truncated`, `ungraded:WHY` |
+| grade | text | `correct`, `wrong:REASON`, or `ungraded:WHY` where no grader could tell |
 | truncated | true or false | whether the completion was cut off before its end token |
+
+REASON is `answer`, `no_answer` or `truncated`; of a program `tests` (one does not hold), `error`
+(it raises or ends) or `timeout`. To an objective all are wrong, so a file need not tell them
+apart: labels of texts that others wrote, a mere wrong, are `wrong:answer`.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +31,7 @@ from goniometer.errors import GoniometerError
 from goniometer.rollouts.data import Rollout, RolloutSet
 from goniometer.rollouts.records import records
 from goniometer.tasks import Correct, Ungraded, Wrong, grade_from_text, grade_to_text
+from goniometer.tasks.base import WrongReason
 
 SCHEMA = pa.schema(
     {
@@ -61,7 +66,9 @@ class _Row(BaseModel):
     grade: Annotated[
         Correct | Wrong | Ungraded,
         BeforeValidator(lambda text: grade_from_text(str(text))),
-        Field(description="correct, wrong:REASON or ungraded:REASON"),
+        Field(
+            description=f"correct, ungraded:WHY or wrong: and {', '.join(get_args(WrongReason))}"
+        ),
     ]
     truncated: Annotated[bool, Field(description="true or false")]
 

@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, final
 
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel
 from goniometer.rollouts.data import Rollout, RolloutSet
 from goniometer.rollouts.foreign.said import Prompt, Said, Unusable, text_of
-from goniometer.tasks import AbstractTask, Correct, Problem, Ungraded, Wrong, grade_or_ungraded
+from goniometer.tasks import AbstractTask, Correct, Grade, Problem, Ungraded, grade_all
+from goniometer.tasks.rows import AbstractRowsTask
 
 UNKNOWN = "a text for which the tokenizer has no token"
 SPECIAL = "a special token within the text"
 TOO_LONG = "longer than the model's context"
 NO_GOLD = "no answer key to grade with"
+AT_ONCE = 256  # rows that a task grades together: programs run side by side
 
 
 @final
@@ -55,19 +58,19 @@ class Imported:
 
 @final
 class Encoder:
-    """Encodes texts for one model, and grades them by a task where one is given."""
+    """Encodes texts for one model."""
 
-    def __init__(self, model: LanguageModel, task: AbstractTask | None, counts: Counts) -> None:
+    def __init__(self, model: LanguageModel, counts: Counts) -> None:
         """Take the model whose tokenizer and chat template are used; its weights are not."""
         tokenizer: Any = model.tokenizer
-        self.model, self.task, self.counts = model, task, counts
+        self.model, self.counts = model, counts
         self.special = frozenset(tokenizer.all_special_ids)
         network: Any = model.network
         self.context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
         self._prompts: dict[Prompt, tuple[int, ...] | str] = {}
 
     def encode(self, said: Said) -> Rollout | Unusable:
-        """Make a rollout of what was said, or say why it cannot be one.
+        """Make a rollout of what was said, graded as it says, or say why it cannot be one.
 
         The end token, where a dump ends with its text, is not encoded twice; a truncated row has
         none.
@@ -90,9 +93,8 @@ class Encoder:
         if logprobs is not None and len(logprobs) != len(tokens):
             self.counts.logprobs += 1
             logprobs = None
-        problem = Problem(text_of(said.prompt), said.gold or "", "")
-        grade = said.grade if self.task is None else self._graded(self.task, problem, said, text)
-        return Rollout(problem.id, prompt, tokens, text, logprobs, grade, truncated)
+        problem = _problem(said)
+        return Rollout(problem.id, prompt, tokens, text, logprobs, said.grade, truncated)
 
     def _prompt(self, prompt: Prompt, where: str) -> tuple[int, ...] | str:
         """Return the prompt's tokens, or why it has none."""
@@ -110,18 +112,6 @@ class Encoder:
             return None
         return UNKNOWN if self.model.tokenizer.unk_token_id in found else SPECIAL
 
-    def _graded(
-        self, task: AbstractTask, problem: Problem, said: Said, text: str
-    ) -> Correct | Wrong | Ungraded:
-        if said.gold is None:
-            return Ungraded(NO_GOLD)
-        found = grade_or_ungraded(task, problem, text, truncated=bool(said.truncated))
-        if not isinstance(found, Ungraded) and not isinstance(said.grade, Ungraded):
-            same = isinstance(found, Correct) == isinstance(said.grade, Correct)
-            self.counts.agreed += same
-            self.counts.differ += not same
-        return found
-
 
 def encode(
     rows: Iterable[Said | Unusable | Rollout],
@@ -136,7 +126,8 @@ def encode(
     Args:
         rows: as `read` gives them, of all sources one after another.
         model: encodes; a skeleton will do.
-        task: grades again, by the rows' own answer keys, in place of the rows' labels.
+        task: grades again, in place of the rows' labels, by the rows' own answer keys or, where a
+            row has none, by that of the task's problem with this question.
         prompts: at most so many, the first ones; what cannot be encoded does not count.
         samples: at most so many rows of each, the first ones.
 
@@ -144,38 +135,74 @@ def encode(
         GoniometerError: as `read`; nothing is left.
     """
     counts = Counts()
-    encoder = Encoder(model, task, counts)
+    kept = _kept(rows, Encoder(model, counts), prompts, samples)
     groups: dict[str, list[Rollout]] = {}
-    for row in rows:
-        if isinstance(row, Said) and _full(groups, row, prompts, samples):
-            continue
-        made = encoder.encode(row) if isinstance(row, Said) else row
-        if isinstance(made, Unusable):
-            counts.drop(made)
-            continue
-        group = groups.get(made.problem_id)
-        if group is None:
-            if prompts is not None and len(groups) == prompts:
-                continue
-            group = groups[made.problem_id] = []
-        if samples is None or len(group) < samples:
-            group.append(made)
+    for row in (made for made, _ in kept) if task is None else _graded(kept, task, counts):
+        groups.setdefault(row.problem_id, []).append(row)
     if not groups:
         reasons = [f"{n} times {why} (first {counts.first[why]})" for why, n in _most(counts)]
         raise GoniometerError("no row can be used", file=model.name, found="; ".join(reasons))
     return Imported(RolloutSet(tuple(row for rows in groups.values() for row in rows)), counts)
 
 
-def _full(
-    groups: dict[str, list[Rollout]], said: Said, prompts: int | None, samples: int | None
-) -> bool:
-    """Whether nothing more of this prompt is wanted: then it need not be encoded."""
-    if prompts is None and samples is None:
-        return False
-    group = groups.get(Problem(text_of(said.prompt), "", "").id)
-    if group is None:
-        return prompts is not None and len(groups) == prompts
-    return samples is not None and len(group) >= samples
+def _kept(
+    rows: Iterable[Said | Unusable | Rollout],
+    encoder: Encoder,
+    prompts: int | None,
+    samples: int | None,
+) -> Iterator[tuple[Rollout, Said | None]]:
+    """Yield each row that is wanted and can be encoded, with what it was made of, if of texts."""
+    counted: Counter[str] = Counter()
+
+    def full(name: str) -> bool:
+        if name not in counted:
+            return prompts is not None and len(counted) == prompts
+        return samples is not None and counted[name] >= samples
+
+    limited = prompts is not None or samples is not None
+    for row in rows:
+        said = row if isinstance(row, Said) else None
+        if said is not None and limited and full(_problem(said).id):
+            continue  # it need not be encoded
+        made = encoder.encode(row) if isinstance(row, Said) else row
+        if isinstance(made, Unusable):
+            encoder.counts.drop(made)
+        elif not full(made.problem_id):
+            counted[made.problem_id] += 1
+            yield made, said
+
+
+def _graded(
+    kept: Iterator[tuple[Rollout, Said | None]], task: AbstractTask, counts: Counts
+) -> Iterator[Rollout]:
+    """Grade rows of texts by their own answer keys, else by that of the task's problem.
+
+    Rows of token ids keep the grades that they have.
+    """
+    parts = task.parts.values() if isinstance(task, AbstractRowsTask) else ()
+    known = {problem.question.strip(): problem for part in parts for problem in part}
+
+    def asked(said: Said) -> Problem | None:
+        return known.get(text_of(said.prompt)) if said.gold is None else _problem(said)
+
+    while batch := list(islice(kept, AT_ONCE)):
+        texts = [(row, problem) for row, s in batch if s is not None and (problem := asked(s))]
+        answers = ((problem, row.text, row.truncated) for row, problem in texts)
+        grades = iter(grade_all(task, answers))
+        for row, said in batch:
+            if said is None:
+                yield row
+                continue
+            grade: Grade = Ungraded(NO_GOLD) if asked(said) is None else next(grades)
+            if not isinstance(grade, Ungraded) and not isinstance(said.grade, Ungraded):
+                same = isinstance(grade, Correct) == isinstance(said.grade, Correct)
+                counts.agreed += same
+                counts.differ += not same
+            yield replace(row, grade=grade)
+
+
+def _problem(said: Said) -> Problem:
+    return Problem(text_of(said.prompt), said.gold or "", "")
 
 
 def _most(counts: Counts) -> Iterator[tuple[str, int]]:
