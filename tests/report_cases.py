@@ -3,8 +3,8 @@
 from functools import cache
 from html.parser import HTMLParser
 
-from goniometer.report.build import render
-from goniometer.report.page import Page, compose
+from goniometer.report.page.compose import Page, compose
+from goniometer.report.page.render import render
 from tests import steps_factory
 from tests.behaviour_factory import behaved
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results

@@ -10,9 +10,9 @@ import pytest
 
 from goniometer.claims import judge
 from goniometer.report import notation
-from goniometer.report.build import render
-from goniometer.report.page import compose
-from goniometer.report.tables_claims import claims, parts, texts
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
+from goniometer.report.tables.claims import claims, parts, texts
 from goniometer.results import Claim, to_json
 from tests.claims_world import World
 from tests.report_cases import Outline

@@ -127,8 +127,8 @@ def test_every_figure_that_is_kept_is_shown_and_told():
 
 
 def test_every_kind_of_chart_is_told():
-    from goniometer.report.gallery import specifications
-    from goniometer.report.index import Index
+    from goniometer.report.facts.index import Index
+    from goniometer.report.gallery.hang import specifications
     from tests.results_factory import results
 
     told = {"layer": "layers", "projection": "projections", "loss": "training", "norm": "training"}

@@ -11,11 +11,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from goniometer.report import build
-from goniometer.report.build import render
-from goniometer.report.chart import filled
+from goniometer.report.charts.chart import filled
 from goniometer.report.figures import draw
-from goniometer.report.gallery import specifications
-from goniometer.report.page import compose
+from goniometer.report.gallery.hang import specifications
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
 from goniometer.report.summary import summary
 from goniometer.report.theme import DARK
 from goniometer.results import Results, to_json
@@ -161,13 +161,13 @@ def test_a_figure_holds_the_chart_and_leaves_the_base_alone():
 def test_the_report_needs_no_torch_and_its_import_no_altair():
     code = (
         "import sys; import goniometer.report; early = 'altair' in sys.modules; "
-        "from goniometer.report.page import compose; sys.exit(early or 'torch' in sys.modules)"
+        "import goniometer.report.page.compose; sys.exit(early or 'torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_script_is_made_once_and_without_a_cache_each_time(tmp_path, monkeypatch):
-    from goniometer.report import vega
+    from goniometer.report.charts import vega
 
     made = []
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda code: made.append(code) or "bundle")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from goniometer.report.build import render
-from goniometer.report.page import compose
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
 from tests.behaviour_factory import behaved
 from tests.report_browser import DESKTOP, MARKS, chromium, watched
 from tests.report_cases import html_of

@@ -3,9 +3,9 @@
 import pytest
 
 from goniometer.geometry.base_measures import BASE_MEASURES
-from goniometer.report.build import render
-from goniometer.report.page import compose
-from goniometer.report.tables_base import KINDS
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
+from goniometer.report.tables.base import KINDS
 from goniometer.results import AgainstBase, Band, Reading, Results, RunAgainstBase
 from tests.report_cases import Outline, html_of
 from tests.results_factory import results

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from goniometer.errors import GoniometerError
-from goniometer.report import build, charts_map, charts_paths, words_behaviour
-from goniometer.report.build import render
-from goniometer.report.findings import MOST_FIRST
-from goniometer.report.index import Index
-from goniometer.report.inputs import input_rows
-from goniometer.report.modules import read_modules
-from goniometer.report.page import compose
+from goniometer.report import build
+from goniometer.report.charts.rows import input_rows
+from goniometer.report.facts.index import Index
+from goniometer.report.facts.plane import plane as plane_of
+from goniometer.report.page.compose import compose
+from goniometer.report.page.modules import read_modules
+from goniometer.report.page.render import render
+from goniometer.report.words import behaviour
+from goniometer.report.words.findings import MOST_FIRST
+from goniometer.report.words.labels import contrast
 from goniometer.results import Reading
 from tests.behaviour_factory import behaved
 from tests.modules_factory import write_modules
@@ -59,7 +62,7 @@ def test_a_path_is_drawn_as_it_was_measured():
             assert row["hi"] == pytest.approx(middle, rel=1e-4)
             assert row["hi"] - row["lo"] == pytest.approx(segment.barrier.value, rel=1e-2)
         shown = rows_of(page, "segments")[f"{segment.start}, {segment.end}"]
-        assert charts_paths.contrast(segment) in shown
+        assert contrast(segment) in shown
     assert chart.data["base"][0]["y"] == pytest.approx(found.base_loss)
     highest = max(
         (s for s in found.segments if s.start != found.base), key=lambda s: s.midpoint.value
@@ -69,7 +72,7 @@ def test_a_path_is_drawn_as_it_was_measured():
 
 def test_the_answer_counts_barriers_by_their_intervals():
     found = behaved(results())
-    said = words_behaviour.sentences(Index(found))
+    said = behaviour.sentences(Index(found))
     above = [
         s
         for s in found.behaviour.connectivity.segments
@@ -87,7 +90,7 @@ def test_the_map_never_shows_a_distance_longer_than_it_is(seed):
     runs = ("A", "B", "C", "D", "E")
     vectors = rng.normal(size=(5, 9)) + 0.5
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    plane = charts_map.plane(Index(with_cosines(runs, vectors @ vectors.T)))
+    plane = plane_of(Index(with_cosines(runs, vectors @ vectors.T)))
     places = np.array(plane.places)
     for i in range(5):
         for j in range(i):
@@ -99,12 +102,12 @@ def test_the_map_never_shows_a_distance_longer_than_it_is(seed):
 
 def test_of_unrelated_updates_a_plane_holds_little():
     runs = tuple(f"run {i}" for i in range(9))
-    plane = charts_map.plane(Index(with_cosines(runs, np.eye(9))))
+    plane = plane_of(Index(with_cosines(runs, np.eye(9))))
     assert plane.share == pytest.approx(plane.by_chance) == pytest.approx(2 / 8)
-    assert "of 9 unrelated updates a plane holds 25" in words_behaviour.of_map(plane)
-    zero = charts_map.plane(Index(results(zero="DPO")))
+    assert "of 9 unrelated updates a plane holds 25" in behaviour.of_map(plane)
+    zero = plane_of(Index(results(zero="DPO")))
     assert zero.left_out == ("DPO",)
-    assert charts_map.plane(Index(results(runs=("SFT", "DPO")))) is None
+    assert plane_of(Index(results(runs=("SFT", "DPO")))) is None
 
 
 def with_cosines(runs, gram):

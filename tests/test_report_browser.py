@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goniometer.report.index import read
+from goniometer.report.facts.index import read
 from tests.report_browser import DESKTOP, MARKS, PHONE, chromium, watched
 from tests.report_cases import CASES, HOSTILE, html_of, page_of
 

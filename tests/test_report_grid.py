@@ -8,14 +8,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from goniometer.report import grid
-from goniometer.report.build import render
+from goniometer.report.facts import grid
+from goniometer.report.facts.index import Index, cosine
 from goniometer.report.figures import draw
-from goniometer.report.findings import answer
-from goniometer.report.index import Index, cosine
 from goniometer.report.notation import fixed, percent, percents, significant
-from goniometer.report.page import compose
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
 from goniometer.report.summary import summary
+from goniometer.report.words.findings import answer
 from tests.report_cases import Outline, html_of, page_of
 from tests.results_factory import renamed
 from tests.study_factory import (

@@ -2,10 +2,10 @@
 
 import pytest
 
-from goniometer.report.build import render
-from goniometer.report.index import Index, cosine
+from goniometer.report.facts.index import Index, cosine
 from goniometer.report.notation import fixed
-from goniometer.report.page import compose
+from goniometer.report.page.compose import compose
+from goniometer.report.page.render import render
 from goniometer.results import Reading
 from tests.report_cases import Outline, html_of, page_of
 from tests.results_factory import ORDERS, results

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from goniometer.report.charts_seeds import crossed, seeds
-from goniometer.report.findings import answer
-from goniometer.report.index import Index
+from goniometer.report.charts.seeds import seeds
+from goniometer.report.facts.index import Index
+from goniometer.report.facts.seeds import crossed
 from goniometer.report.notation import MINUS, points, span
-from goniometer.report.tables_seeds import differing
+from goniometer.report.tables.seeds import differing
+from goniometer.report.words.findings import answer
 from goniometer.results import Interval, SeedDifference
 from tests.report_cases import page_of, rows_of
 from tests.study_factory import CUT, SEEDS

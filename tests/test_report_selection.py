@@ -195,7 +195,7 @@ def test_modules_are_tabled_when_they_are_asked_for(opened, large):
 
 
 def test_the_page_holds_no_more_of_modules_than_there_is_room_for(large, tmp_path, monkeypatch):
-    monkeypatch.setattr("goniometer.report.modules.MOST_READINGS", 144 * 7 * 4)
+    monkeypatch.setattr("goniometer.report.page.modules.MOST_READINGS", 144 * 7 * 4)
     write_modules(large[0], tmp_path / "modules.parquet")
     text = build(large[0], tmp_path).read_text()
     packed = json.loads(re.search(r'id="modules">(.*?)</script>', text)[1])

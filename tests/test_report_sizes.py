@@ -2,10 +2,10 @@
 
 import pytest
 
-from goniometer.report.charts_coefficients import rows
+from goniometer.report.charts.coefficients import rows
 from goniometer.report.notation import NONE, percent, points, significant
-from goniometer.report.page import compose
-from goniometer.report.tables_matched import parts
+from goniometer.report.page.compose import compose
+from goniometer.report.tables.matched import parts
 from goniometer.results import Coefficients
 from tests.report_cases import Outline, html_of, page_of, rows_of
 from tests.study_factory import GRID_ARMS

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goniometer.report import notation, theme
-from goniometer.report.charts_training import MOST_POINTS, decades, thinned
+from goniometer.report.charts.parts import decades
+from goniometer.report.charts.training import MOST_POINTS, thinned
 
 
 @given(st.floats(-1, 1), st.integers(1, 4))

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goniometer.report import words
-from goniometer.report.findings import answer
-from goniometer.report.index import Index
+from goniometer.report.facts.index import Index
+from goniometer.report.words.findings import answer
+from goniometer.report.words.headline import binding, groups, headline, sameness
 from goniometer.results import Results
 from goniometer.statistics import SAMENESS
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
@@ -109,17 +109,17 @@ OPEN = "not told apart from a repeat"
     ],
 )
 def test_headline(verdicts, said):
-    assert words.headline(judged(verdicts)) == said
+    assert headline(judged(verdicts)) == said
 
 
 def test_headline_of_two_runs():
     def said(cosine_runs: tuple[str, str], **more: object) -> str:
-        return words.headline(Index(results(runs=cosine_runs, layers=1, **more)))
+        return headline(Index(results(runs=cosine_runs, layers=1, **more)))
 
     assert said(("SFT", "RFT")) == "SFT and RFT are similar, relative to the nulls."
     assert said(("SFT", "DPO"), zero="DPO") == "There is no pair of updates to compare."
     index = Index(results(runs=("SFT", "DPO"), layers=1))
-    assert words.headline(index).startswith("SFT and DPO")
+    assert headline(index).startswith("SFT and DPO")
 
 
 def test_a_floor_that_reaches_chance_is_named_as_such():
@@ -128,9 +128,9 @@ def test_a_floor_that_reaches_chance_is_named_as_such():
     index = Index(Results(
         title="t", versions={}, comparison=found.model_copy(update={"floors": wide})
     ))  # fmt: skip
-    assert words.headline(index).startswith("By a floor so wide that it reaches down to chance, ")
+    assert headline(index).startswith("By a floor so wide that it reaches down to chance, ")
     sharp = Index(Results(title="t", versions={}, comparison=found))
-    assert words.headline(sharp).startswith("SFT, RFT")
+    assert headline(sharp).startswith("SFT, RFT")
 
 
 def test_the_answer_says_what_the_same_update_means_and_what_is_left_open():
@@ -154,25 +154,25 @@ def test_the_answer_says_what_the_same_update_means_and_what_is_left_open():
 def test_a_name_keeps_its_first_letter():
     names = {"A": "a_run", "B": "b", "C": "c", "D": "d"}
     index = Index(renamed(judged([SAME, NOT, NOT, NOT, NOT, NOT]).results, names))
-    assert words.headline(index).startswith("a_run and b are one update; ")
+    assert headline(index).startswith("a_run and b are one update; ")
 
 
 def test_every_verdict_is_understood():
     for verdict in SAMENESS:
         plain = verdict.partition(" (provisional")[0]
         pair = judged([verdict] * 6).comparison.pairs[0]
-        assert words.sameness(pair) == SAYS[plain], verdict
+        assert sameness(pair) == SAYS[plain], verdict
 
 
 @given(st.lists(st.sampled_from(sorted(SAMENESS)), min_size=6, max_size=6))
 def test_groups_split_the_runs_and_bind_only_what_agrees(verdicts):
     index = judged(verdicts)
-    alike = words.binding(index.arm_pairs)
-    found = words.groups(index, index.names, alike)
+    alike = binding(index.arm_pairs)
+    found = groups(index, index.names, alike)
     assert sorted(name for group in found for name in group) == list("ABCD")
     for group in found:
         for i, a in enumerate(group):
-            assert all(words.sameness(index.pair(a, b)) in alike for b in group[i + 1 :])
+            assert all(sameness(index.pair(a, b)) in alike for b in group[i + 1 :])
 
 
 @given(st.lists(st.sampled_from(sorted(SAMENESS)), min_size=6, max_size=6))

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from goniometer.behaviour.evaluate import Scores
-from goniometer.report.tables_study import accuracies
+from goniometer.report.tables.study import accuracies
 from goniometer.statistics import accuracy
 from goniometer.study.scoring import extractors_disagree
 from goniometer.tasks import TASKS, Correct, Problem, Ungraded, Wrong, grade_to_text

@@ -12,7 +12,7 @@ from rich.text import Text
 from goniometer.claims import judge
 from goniometer.console import stdout
 from goniometer.errors import GoniometerError
-from goniometer.report.tables_claims import FLOOR, HEADS, STATES, over, texts
+from goniometer.report.tables.claims import FLOOR, HEADS, STATES, over, texts
 from goniometer.results import Claim, Results, read_results, results_folder
 from goniometer.store import write_file
 

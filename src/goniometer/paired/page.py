@@ -33,7 +33,7 @@ def page(found: PairedLogs) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = files("goniometer.paired").joinpath("page.html").read_text(encoding="utf-8")
-    style = files("goniometer.report").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("goniometer.report.page").joinpath("report.css").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         found=found,
         sentence=words.sentence(found),

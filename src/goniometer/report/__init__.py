@@ -1,8 +1,8 @@
 """What a person reads: one offline page, a summary for a model card, and figures. No torch."""
 
 from goniometer.report.build import FigureFormat, build
-from goniometer.report.index import Index
-from goniometer.report.words import headline
+from goniometer.report.facts.index import Index
+from goniometer.report.words.headline import headline
 from goniometer.results import Results
 
 __all__ = ["FigureFormat", "answer", "build"]

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 
-from goniometer.report.chart import Chart, filled
-from goniometer.report.gallery import Gallery
-from goniometer.report.keys import Mark
+from goniometer.report.charts.chart import Chart, filled
+from goniometer.report.gallery.hang import Gallery
+from goniometer.report.gallery.keys import Mark
 from goniometer.report.theme import LIGHT
 
 GAP = 14

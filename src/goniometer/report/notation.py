@@ -69,6 +69,19 @@ def band(found: Band | None, unit: Unit = "") -> str:
     return NONE if found is None else span(found.low, found.high, unit)
 
 
+def with_error(value: float, error: float | None) -> str:
+    """A value and its standard error."""
+    text = significant(value)
+    return text if error is None else f"{text} \u00b1 {significant(error, 2)}"
+
+
+def nats(value: float) -> str:
+    """Four decimals; what would be written as 0 to two significant digits."""
+    if 0 < abs(value) < 5e-5:
+        return significant(value, 2)
+    return fixed(value, 4)
+
+
 def percent(share: float, decimals: int = 1) -> str:
     """A share as a percentage."""
     return f"{fixed(100 * share, decimals)}\u00a0%"

@@ -3,8 +3,8 @@
 from html import escape
 
 from goniometer.report import notation
-from goniometer.report.index import Index, alike_first, read, whole
-from goniometer.report.words import headline
+from goniometer.report.facts.index import Index, alike_first, read, whole
+from goniometer.report.words.headline import headline
 from goniometer.results import PairReadings, Results, Trajectory
 
 MOST_PAIRS = 12

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.charts_seeds import crossed
-from goniometer.report.charts_sizes import with_error
-from goniometer.report.differences import rescaled
-from goniometer.report.index import Index, alike_first, read, whole
-from goniometer.report.page import Page
+from goniometer.report.facts.differences import rescaled
+from goniometer.report.facts.index import Index, alike_first, read, whole
+from goniometer.report.facts.seeds import crossed
+from goniometer.report.page.compose import Page
 
 MOST_PAIRS = 20
 _SPECIAL = str.maketrans(
@@ -126,7 +125,7 @@ def _matched(index: Index) -> list[str]:
         [
             plain(f"{one.run} at the {'KL' if one.by == 'kl' else 'norm'} of {one.to}"),
             *(
-                notation.NONE if found.value is None else with_error(found.value, error)
+                notation.NONE if found.value is None else notation.with_error(found.value, error)
                 for found, error in ((one.factor, None), (one.norm, None), (one.kl, one.kl_error))
             ),
             notation.percent(one.accuracy.accuracy) if one.accuracy else notation.NONE,
