@@ -1,7 +1,9 @@
 """Rollouts that others wrote: layouts, labels, names, encoding; each bad line is named."""
 
+import gzip
 import json
 import threading
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,6 +256,34 @@ def test_a_line_that_is_not_json_and_a_source_that_is_not_there(tmp_path):
         said(file)
     with pytest.raises(GoniometerError, match="nothing is fetched without one"):
         said("owner/name")
+
+
+def test_a_gzipped_file_is_one_by_its_content_and_a_damaged_one_is_one_line(tmp_path):
+    plain = lines(tmp_path, *(A | {"completion": f"w{i}"} for i in range(2000)))
+    whole, wanted = gzip.compress(Path(plain).read_bytes()), said(plain)
+    file = tmp_path / "z.jsonl.gz"
+    for name in ("z.jsonl.gz", "z.jsonl"):
+        (tmp_path / name).write_bytes(whole)
+        found = said(str(tmp_path / name))
+        assert [row.completion for row in found] == [row.completion for row in wanted]
+    file.write_bytes(Path(plain).read_bytes())
+    assert len(said(str(file))) == 2000
+    file.write_bytes(whole[:-100])
+    with pytest.raises(GoniometerError, match=r"z.jsonl.gz: not a whole gzip file: .* ended"):
+        said(str(file))
+    with pytest.raises(zlib.error):
+        gzip.decompress(damaged := whole[:200] + bytes(50) + whole[250:])
+    file.write_bytes(damaged)
+    with pytest.raises(GoniometerError, match=r"z.jsonl.gz: not a whole gzip file: Error -3"):
+        said(str(file))
+
+
+def test_rows_that_are_written_in_groups_are_read_back_as_they_were(tmp_path, monkeypatch):
+    rows = [{"prompt": f"w{5 + i // 3}", "completion": "w9 w9", "label": i % 2} for i in range(9)]
+    found = encode(said(lines(tmp_path, *rows)), tiny_model()).rollouts
+    monkeypatch.setattr(sources, "_GROUP", 2)
+    sources.save(found, tmp_path / "r.parquet")
+    assert sources.read(tmp_path / "r.parquet") == found
 
 
 def test_the_verb_writes_what_a_study_reads(tmp_path, command):

@@ -46,16 +46,19 @@ def imported(given: Sequence[Source], model: str, out: Path, wanted: Wanted) -> 
     if wanted.task is not None:
         task = tasks.build(wanted.task, wanted.task_options or {}, "--task")
     encoder = skeleton(model)
-    with bars() as shown, shown.task("rollouts · read", None) as advance:
+    with bars() as shown:
+        with shown.task("rollouts · read", None) as advance:
 
-        def rows() -> Iterator[Row]:
-            for source in given:
-                for row in distinct(read(source)):
-                    advance(1)
-                    yield row
+            def rows() -> Iterator[Row]:
+                for source in given:
+                    for row in distinct(read(source)):
+                        advance(1)
+                        yield row
 
-        found = encode(rows(), encoder, task=task, prompts=wanted.prompts, samples=wanted.samples)
-    sources.save(found.rollouts, out)
+            limits = {"prompts": wanted.prompts, "samples": wanted.samples}
+            found = encode(rows(), encoder, task=task, **limits)
+        with shown.task("rollouts · write", None):
+            sources.save(found.rollouts, out)
     print_imported(found, stdout())
     stdout().print(f"rollouts: {out}", soft_wrap=True, highlight=False)
 

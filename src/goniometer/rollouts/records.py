@@ -2,9 +2,10 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from goniometer.errors import GoniometerError
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
+_GZIP = b"\x1f\x8b"
 _BATCH = 1024  # rows of Parquet in memory at once
 
 
@@ -49,11 +51,13 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     number = 0
     try:
-        with cast("Any", gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as lines:
+        with path.open("rb") as file:
+            zipped = file.peek(2)[:2] == _GZIP  # whatever its name says
+            lines = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if zipped else file
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield f"line {number}", json.loads(line)
     except (ValueError, RecursionError) as error:
         raise GoniometerError(f"not JSON: {error}", file=path, key=f"line {number}") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise GoniometerError(f"not a whole gzip file: {error}", file=path) from None

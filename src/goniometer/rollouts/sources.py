@@ -19,7 +19,7 @@ apart: labels of texts that others wrote, a mere wrong, are `wrong:answer`.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         "truncated": pa.bool_(),
     }
 )
+_GROUP = 8192  # rows that are laid out for Parquet at once
 _Text = Annotated[str, Field(min_length=1, description="a text")]
 _Tokens = Annotated[
     list[Annotated[int, Field(ge=0)]], Field(min_length=1, description="a list of token ids")
@@ -85,16 +86,22 @@ def save(rollouts: RolloutSet, path: Path) -> None:
 
     The file is whole or not there: it is written beside its place, then moved.
     """
-    columns: dict[str, list[Any]] = {
-        name: [getattr(row, name) for row in rollouts.rows] for name in SCHEMA.names
-    }
-    columns["grade"] = [grade_to_text(row.grade) for row in rollouts.rows]
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(pa.table(columns, schema=SCHEMA), aside)
+        with pq.ParquetWriter(aside, SCHEMA) as writer:
+            for start in range(0, len(rollouts.rows), _GROUP):
+                writer.write_table(_table(rollouts.rows[start : start + _GROUP]))
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _table(rows: Sequence[Rollout]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        name: [getattr(row, name) for row in rows] for name in SCHEMA.names
+    }
+    columns["grade"] = [grade_to_text(row.grade) for row in rows]
+    return pa.table(columns, schema=SCHEMA)
 
 
 def read(path: Path) -> RolloutSet:

@@ -68,6 +68,7 @@ class Encoder:
         network: Any = model.network
         self.context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
         self._prompts: dict[Prompt, tuple[int, ...] | str] = {}
+        self._ids: dict[int, int] = {}  # equal token ids are one object: 8 bytes a token, not 36
 
     def encode(self, said: Said) -> Rollout | Unusable:
         """Make a rollout of what was said, graded as it says, or say why it cannot be one.
@@ -82,6 +83,7 @@ class Encoder:
         ended = said.completion != text
         truncated = bool(said.truncated) and not ended
         encoded = self.model.encode_completion(text)
+        encoded = tuple(map(self._ids.setdefault, encoded, encoded))
         fault = self._fault(encoded[:-1])
         tokens = encoded[:-1] if truncated else encoded
         if fault is None and self.context and len(prompt) + len(tokens) > self.context:
