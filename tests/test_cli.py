@@ -263,7 +263,7 @@ def test_a_gate_that_cannot_be_read_is_said_before_any_work(adapters, tmp_path):
     out = tmp_path / "out"
     runs = [adapters / "a", adapters / "b", "-o", out]
     for gate, message in (
-        ("cosin<0.9", "no such measure; found 'cosin'. The nearest is 'cosine'"),
+        ("cosin<0.9", "no such measure; found 'cosin'. Did you mean 'cosine'?"),
         ("cosine", "not a gate"),
         ("relative_norm>1", "a measure against the base, which is not measured here. Give --base"),
     ):

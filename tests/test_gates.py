@@ -48,7 +48,7 @@ def test_scopes():
     at = value("SFT", "RFT", "cosine", "projection.q_proj")
     assert who(f"projection.q_proj:cosine>{at - 1e-9!r}") == ["SFT, RFT"]
     assert who(f"SFT,RFT:projection.q_proj:cosine>{at + 1e-9!r}") == []
-    with pytest.raises(GoniometerError, match=r"no such scope.*nearest is 'projection.q_proj'"):
+    with pytest.raises(GoniometerError, match=r"no such scope.*mean 'projection.q_proj'"):
         lines("projection.q_prj:cosine<0.9")
 
 
@@ -69,7 +69,7 @@ def test_sizes_of_runs():
     assert who(f"norm<{limit}") == ["DPO"]
     assert who(f"SFT:norm<{limit}") == []
     assert who("layer.1:norm<1e9") == list(RUNS)
-    with pytest.raises(GoniometerError, match=r"no such run.*nearest is 'DPO'"):
+    with pytest.raises(GoniometerError, match=r"no such run.*mean 'DPO'"):
         lines("DP:norm<1")
 
 
@@ -101,7 +101,7 @@ def test_verdicts_and_states():
     assert who(f"verdict!={verdict}") == [pair for pair, v in said.items() if v != verdict]
     assert who("state=zero delta", comparison(runs=RUNS, zero="DPO")) == ["SFT, DPO", "RFT, DPO"]
     assert who("SFT,RFT:state!=identical") == ["SFT, RFT"]
-    with pytest.raises(GoniometerError, match=r"no such verdict.*nearest is 'same update'"):
+    with pytest.raises(GoniometerError, match=r"no such verdict.*mean 'same update'"):
         lines("verdict=same updat")
 
 
@@ -119,15 +119,15 @@ def test_names_may_hold_what_gates_are_made_of():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cosin<0.9", "no such measure.*nearest is 'cosine'"),
-        ("effective_rnk<1", "nearest is 'effective_rank'"),
+        ("cosin<0.9", "no such measure.*mean 'cosine'"),
+        ("effective_rnk<1", "mean 'effective_rank'"),
         ("cosine", "not a gate"),
         ("cosine<", "not a gate"),
         ("cosine<nan", "not a gate"),
         ("cosine<many", "not a gate"),
         ("cosine=0.9", "not a gate"),
         ("", "not a gate"),
-        ("SFT,NONE:cosine<0.9", "no such pair of runs.*nearest is"),
+        ("SFT,NONE:cosine<0.9", "no such pair of runs.*mean 'SFT,DPO'"),
     ],
 )
 def test_what_is_no_gate_is_said(text, message):

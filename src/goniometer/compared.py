@@ -1,12 +1,12 @@
 """What `compare` gives in Python: a value with tables, pairs, a notebook's view and a folder."""
 
-import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 from goniometer.errors import GoniometerError
+from goniometer.options import nearest
 from goniometer.results import PairReadings, Results, RunReadings, Scope, read_results
 from goniometer.tidy import tidy
 
@@ -46,11 +46,7 @@ class Compared:
         names = [run.name for run in self.runs]
         for name in (a, b):
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                raise GoniometerError(
-                    "no such run", found=repr(name), expected=f"one of {', '.join(names)}",
-                    fix=f"did you mean {near[0]!r}?" if near else None,
-                )  # fmt: skip
+                raise GoniometerError("no such run", found=repr(name), fix=nearest(name, names))
         if a == b:
             raise GoniometerError("a pair is two runs", found=f"{a!r} twice")
         found = next(pair for pair in self.pairs if {pair.a, pair.b} == {a, b})

@@ -32,7 +32,7 @@ class GoniometerError(Exception):
         if expected is not None:
             line += f"{',' if found is not None else ';'} expected {_short(expected)}"
         if fix is not None:
-            line += f". {fix[0].upper()}{fix[1:]}"
+            line += f". {_short(fix[0].upper() + fix[1:])}"
         super().__init__(_printable(" ".join(line.split())))
 
     @property

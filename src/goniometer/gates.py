@@ -7,15 +7,15 @@
 A gate names what must not be. A reading that is undefined trips it: not measured is no pass.
 """
 
-import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from goniometer.errors import GoniometerError
+from goniometer.options import nearest
 from goniometer.results import Comparison, PairReadings, Reading
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -50,7 +50,7 @@ def parse(text: str, pair_measures: Collection[str], run_measures: Collection[st
 
     Raises:
         GoniometerError: not of the form above, or no such measure, verdict or state; the nearest
-            that there is, is named.
+            that there is, or all, are named.
     """
     match = _TEXT.fullmatch(text.strip()) or _NUMBER.fullmatch(text.strip())
     if match is None:
@@ -169,11 +169,10 @@ def _unreadable(text: str) -> GoniometerError:
     )
 
 
-def _unknown(message: str, text: str, found: str, known: Collection[str]) -> GoniometerError:
-    near = difflib.get_close_matches(found, known, n=1, cutoff=0.0)
+def _unknown(message: str, text: str, found: str, known: Sequence[str]) -> GoniometerError:
     return GoniometerError(
         message,
         key=f"--fail-on {text!r}",
         found=repr(found),
-        fix=f"the nearest is {near[0]!r}" if near else None,
+        fix=nearest(found, known) if known else None,
     )

@@ -41,10 +41,16 @@ def from_options(kind: type[Kind], options: Mapping[str, object], where: str, ke
     return made
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Say which known word was meant, or all of them where none is near."""
+def meant(word: str, known: Sequence[str]) -> str | None:
+    """Return the known word that is nearest to this one; None where they share too little."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return near[0] if near else None
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Say which known word was meant, or all of them where none is near: the `fix` of an error."""
+    near = meant(word, known)
+    return f"did you mean {near!r}?" if near is not None else f"known are {', '.join(known)}"
 
 
 def _validated(kind: type[Kind], options: dict[str, object], where: str, key: str) -> Kind:

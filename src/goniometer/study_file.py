@@ -1,6 +1,5 @@
 """Study files: YAML in, the checked tree out; every fault with its file and key. No torch."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from goniometer.config import Arm, Study
 from goniometer.errors import Faults, GoniometerError
+from goniometer.options import meant, nearest
 
 
 def read_study(path: Path) -> Study:
@@ -50,18 +50,17 @@ def _explain(error: ValidationError, path: Path) -> Iterator[GoniometerError]:
         for fault in error.errors()
     ]
     misspelt = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-    meant = set()
+    right_names = set()
     for fault in misspelt:
         *section, key = map(str, fault["loc"])
         known = _known_keys([part for part in fault["loc"][:-1] if isinstance(part, str)])
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        meant.add((*section, *near))
-        fix = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
-        yield GoniometerError("unknown key", file=path, key=".".join((*section, key)), fix=fix)
+        right_names.add((*section, meant(key, known)))
+        at = ".".join((*section, key))
+        yield GoniometerError("unknown key", file=path, key=at, fix=nearest(key, known))
     for fault in faults:
         location = tuple(map(str, fault["loc"]))
         # A misspelt key also leaves its right name missing: the misspelling is what to show.
-        if fault in misspelt or (fault["type"] == "missing" and location in meant):
+        if fault in misspelt or (fault["type"] == "missing" and location in right_names):
             continue
         where = ".".join(location) or None
         if fault["type"] == "missing":
