@@ -13,7 +13,8 @@ from typing import Any, final
 from goniometer.behaviour import survey_file
 from goniometer.behaviour.activations import Activations
 from goniometer.behaviour.divergence import Text
-from goniometer.behaviour.survey import Greedy, Paths, Survey
+from goniometer.behaviour.points import Paths
+from goniometer.behaviour.survey import Greedy, Survey
 from goniometer.behaviour.texts import ReferenceTexts, Texts, bare_answers
 from goniometer.behaviour.together import (
     Measured,
@@ -25,6 +26,7 @@ from goniometer.config import Evaluation
 from goniometer.deltas import Delta
 from goniometer.results import Cell, InputNulls, Similarity
 from goniometer.seeds import derive
+from goniometer.study.preflight.leakage import asked_in, fixed_count, prompts_of
 from goniometer.study.preflight.models import context_of
 from goniometer.study.scoring import Evaluated
 from goniometer.study.stages import Run, Sampled
@@ -109,18 +111,15 @@ def fixed_texts(run: Run, sampled: Sampled) -> Fixed:
     solution is longer than the base's context.
     """
     study = run.study
-    count = max(
-        study.paths.problems if study.paths else 0,
-        study.similarity.prompts if study.similarity else 0,
-    )
-    trained = {row.prompt_tokens for row in sampled.train.rows}
-    asked = run.plan.task.problems(SPLIT, count, derive(study.seed, "fixed texts"))
+    asked = run.plan.task.problems(SPLIT, fixed_count(study), derive(study.seed, "fixed texts"))
+    found = asked_in(prompts_of(sampled.train), asked, run.base)
+    trained = {problem.id for _, problem in found}
     context = context_of(run.base) or math.inf
 
     def serves(problem: Problem) -> bool:
         prompt = run.base.encode_prompt(problem.question)
         length = len(prompt) + len(run.base.encode_completion(problem.solution))
-        return prompt not in trained and length <= context
+        return problem.id not in trained and length <= context
 
     problems = tuple(filter(serves, asked))
     if any(problem.solution for problem in problems):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, final
 
-from goniometer.behaviour.survey import Paths as Positions
-from goniometer.behaviour.survey import points_of
+from goniometer.behaviour.points import Paths as Positions
+from goniometer.behaviour.points import points_of
 from goniometer.config import Adapter
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.study.cells import CellPlan

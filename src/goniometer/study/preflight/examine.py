@@ -193,4 +193,5 @@ def _check_file(found: Examined) -> None:
             raise GoniometerError("no such file of rollouts", file=file, key="rollouts.file")
     elif found.made is not None and found.base is not None:
         with found.faults.collected():
-            found.rows = check_file(found.made, found.base)
+            found.rows, notes = check_file(found.made, found.base)
+            found.made = replace(found.made, notes=(*found.made.notes, *notes))

@@ -10,23 +10,28 @@ from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.rollouts.given import divide, read_given
 from goniometer.seeds import derive
 from goniometer.study.plan import Plan
+from goniometer.study.preflight.leakage import check_apart_from_test, trained_and_measured
 from goniometer.study.preflight.models import context_of
 from goniometer.tasks import Correct, Wrong
 
 
-def check_file(plan: Plan, base: LanguageModel) -> RolloutSet:
+def check_file(plan: Plan, base: LanguageModel) -> tuple[RolloutSet, tuple[str, ...]]:
     """Read the study's file of rollouts and require that every arm can train on it.
+
+    Returns:
+        Its rows, and a line for each measure on problems that they train on.
 
     Raises:
         GoniometerError: all faults at once: no such file or rows that cannot be used, tokens that
             the base does not have, too few mixed prompts, texts longer than the context, arms
-            with nothing to train on.
+            with nothing to train on, prompts of the test.
     """
     settings, faults = plan.study.rollouts, Faults()
-    file = Path(settings.file or "")
+    file, notes = Path(settings.file or ""), tuple[str, ...]()
     drawn = read_given(settings, base)
     with faults.collected():
-        divide(drawn, settings, plan.study.seed, len(base.tokenizer))
+        pool, _, held_out, _ = divide(drawn, settings, plan.study.seed, len(base.tokenizer))
+        notes = trained_and_measured(plan, pool, held_out, base, file.name)
     with faults.collected():
         check_rollouts(plan, drawn, str(file))
     with faults.collected():
@@ -34,9 +39,9 @@ def check_file(plan: Plan, base: LanguageModel) -> RolloutSet:
     with faults.collected():
         _check_gradable(plan, drawn, str(file))
     with faults.collected():
-        _check_apart_from_test(plan, drawn, base, str(file))
+        check_apart_from_test(plan, drawn, base, str(file))
     faults.raise_any()
-    return drawn
+    return drawn, notes
 
 
 def check_rollouts(plan: Plan, rollouts: RolloutSet, where: str) -> None:
@@ -134,28 +139,6 @@ def _check_gradable(plan: Plan, rollouts: RolloutSet, where: str) -> None:
             key="problem_id",
             found=repr(strange[0]),
             fix="drop that arm, or let the rollouts be sampled",
-        )
-
-
-def _check_apart_from_test(
-    plan: Plan, rollouts: RolloutSet, base: LanguageModel, where: str
-) -> None:
-    """Require that no prompt is a test problem of the study: its answer would be trained on."""
-    study = plan.study
-    asked = plan.task.problems("test", study.evaluation.problems, derive(study.seed, "test"))
-    ids = {problem.id for problem in asked}
-    prompts = {base.encode_prompt(problem.question.strip()) for problem in asked}
-    prompts |= {base.encode_prompt(problem.question) for problem in asked}
-    groups = [rollouts.rows[indices[0]] for _, indices in rollouts.groups()]
-    found = [row for row in groups if row.problem_id in ids or row.prompt_tokens in prompts]
-    if found:
-        raise GoniometerError(
-            f"{len(found)} of {len(groups)} prompts are test problems of {plan.task.name}, on "
-            "which the study evaluates",
-            file=where,
-            key="problem_id",
-            found=repr(found[0].problem_id),
-            fix="leave them out of the file",
         )
 
 
