@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from goniometer.report.charts.chart import Chart, filled
+from goniometer.report.facts import grid
 from goniometer.report.gallery.hang import Gallery
 from goniometer.report.gallery.keys import Mark
 from goniometer.report.theme import LIGHT
@@ -81,7 +82,7 @@ def plan(gallery: Gallery) -> dict[str, tuple[list[list[Chart]], int]]:
     if gallery.steps:
         found["steps"] = multiples([name for _, row in gallery.steps for name in row], 4)
     for of, names in gallery.sweeps.items():
-        found[f"sweep-{of.replace(' ', '-')}"] = multiples(names, 5)
+        found[grid.slug(of)] = multiples(names, 5)
     if gallery.coefficients:
         found["coefficients"] = stacks(gallery.coefficients)
     if gallery.curves:

@@ -1,7 +1,7 @@
 """How numbers, intervals and states are written, the same everywhere in a report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from goniometer.results import Band, PairReadings, Reading
@@ -58,10 +58,20 @@ def reading(found: Reading | None, unit: Unit = "") -> str:
     return "undefined" if found.value is None else in_unit(found.value, unit)
 
 
+def between(low: str, high: str) -> str:
+    """`low to high` of two numbers as written, one of them where they are written alike."""
+    return low if low == high else f"{low} to {high}"
+
+
 def span(low: float, high: float, unit: Unit = "") -> str:
     """An interval in words: `0.93 to 0.96`, one number where both ends are written alike."""
-    ends = in_unit(low, unit), in_unit(high, unit)
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    return between(in_unit(low, unit), in_unit(high, unit))
+
+
+def reach(values: Iterable[float | None]) -> str:
+    """From the smallest to the largest of what is known; a dash where nothing is."""
+    known = [value for value in values if value is not None]
+    return span(min(known), max(known)) if known else NONE
 
 
 def band(found: Band | None, unit: Unit = "") -> str:
@@ -92,14 +102,18 @@ def percents(low: float, high: float, decimals: int = 1) -> str:
 
     The unit stands once, after the second.
     """
-    ends = fixed(100 * low, decimals), fixed(100 * high, decimals)
-    return f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)}\u00a0%"
+    return f"{between(fixed(100 * low, decimals), fixed(100 * high, decimals))}\u00a0%"
 
 
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, signed."""
     text = fixed(100 * difference, 1)
     return f"+{text}" if difference > 0 and text != "0.0" else text
+
+
+def points_span(low: float, high: float) -> str:
+    """An interval of differences in percentage points."""
+    return f"{points(low)} to {points(high)}"
 
 
 def p_value(p: float) -> str:

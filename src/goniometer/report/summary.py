@@ -7,6 +7,7 @@ from goniometer.report.facts.differences import rescaled
 from goniometer.report.facts.index import Index, alike_first, read, whole
 from goniometer.report.facts.seeds import crossed
 from goniometer.report.page.compose import Page
+from goniometer.report.words.labels import size_kept
 
 MOST_PAIRS = 20
 _SPECIAL = str.maketrans(
@@ -100,10 +101,10 @@ def _seeds(index: Index) -> list[str]:
         [
             plain(f"{row.found.a}, {row.found.b}"),
             notation.reading(row.found.corrected),
-            _range((row.found.low, row.found.high)),
-            _range(row.within),
-            _range(row.found.cosines),
-            _range(row.repeats),
+            notation.reach((row.found.low, row.found.high)),
+            notation.reach(row.within),
+            notation.reach(row.found.cosines),
+            notation.reach(row.repeats),
         ]
         for row in crossed(index)[:MOST_PAIRS]
     ]
@@ -114,16 +115,11 @@ def _seeds(index: Index) -> list[str]:
     return _table(heads, rows) if rows else []
 
 
-def _range(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return notation.span(min(known), max(known)) if known else notation.NONE
-
-
 def _matched(index: Index) -> list[str]:
     study = index.results.study
     rows = [
         [
-            plain(f"{one.run} at the {'KL' if one.by == 'kl' else 'norm'} of {one.to}"),
+            plain(f"{one.run} at the {size_kept(one)} of {one.to}"),
             *(
                 notation.NONE if found.value is None else notation.with_error(found.value, error)
                 for found, error in ((one.factor, None), (one.norm, None), (one.kl, one.kl_error))

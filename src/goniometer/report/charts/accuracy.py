@@ -5,8 +5,17 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts.parts import MOST_ROWS, PAIR_ROW, ROW, names_axis, ringed, room
+from goniometer.report.charts.chart import PADDING, Chart, Row, plain, rounded, spec
+from goniometer.report.charts.parts import (
+    MOST_ROWS,
+    PAIR_ROW,
+    ROW,
+    chart_heading,
+    ending,
+    names_axis,
+    ringed,
+    room,
+)
 from goniometer.report.facts.index import Index
 from goniometer.report.theme import Spec, var
 from goniometer.results import Accuracy, Paired
@@ -15,7 +24,7 @@ from goniometer.results import Accuracy, Paired
 def accuracies_spec() -> Spec:
     """Dots with intervals; the base's interval is shaded through all rows."""
     y = names_axis("run")
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    scale = ending(zero=False)
     axis = alt.Axis(grid=True, format=".3~p", tickCount=5)
     title = "accuracy, Wilson 95 % interval"
     x = alt.X("x:Q", title=title, scale=scale, axis=axis)
@@ -61,14 +70,14 @@ def accuracies(index: Index, found: Sequence[Accuracy]) -> Chart:
     signals["room"] = room([a.run for a in found])
     description = "Accuracy of each run with its Wilson interval, the base first."
     data = {"runs": rows, "base": rows[:1]}
-    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
+    padding = PADDING | {"right": 56}
     return Chart("accuracies", description, ROW * len(rows), data, signals, padding)
 
 
 def forest_spec() -> Spec:
     """Differences with intervals over the shaded margin, in percentage points."""
     y = names_axis("pair")
-    scale = alt.Scale(domain=[alt.expr("-reach"), alt.expr("reach")], nice=False)
+    scale = ending("-reach", "reach")
     points = "points, Tango 95 % interval"
     x = alt.X("x:Q", title=points, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
     tooltip = [
@@ -88,8 +97,7 @@ def forest_spec() -> Spec:
         pairs.mark_rule(strokeWidth=1.5, color=var("ink")).encode(y=y, x=low, x2="hi:Q"),
         pairs.mark_circle(size=40, opacity=1, color=var("ink")).encode(y=y, x=x, tooltip=tooltip),
     ]
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds")
-    return spec(layers, ("reach", "room", "heading"), title)
+    return spec(layers, ("reach", "room", "heading"), chart_heading())
 
 
 def difference(pair: Paired) -> str:

@@ -6,6 +6,7 @@ import altair as alt
 
 from goniometer.report import notation
 from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
+from goniometer.report.charts.parts import chart_heading, ending
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.measured import with_coefficients
 from goniometer.report.theme import Spec, var
@@ -30,7 +31,7 @@ def histogram_spec() -> Spec:
     )
     axis = alt.Axis(values=alt.expr("ticks"), format="~g", grid=True)
     x = alt.X("lo:Q", title=None, scale=scale, axis=axis)
-    shares = alt.Scale(domain=[alt.expr("-reach"), alt.expr("reach")], nice=False)
+    shares = ending("-reach", "reach")
     sides = alt.Axis(
         grid=True,
         tickCount=3,
@@ -60,8 +61,7 @@ def histogram_spec() -> Spec:
         bars.mark_rule(color=var("axis")).encode(y=alt.datum(0)),
         none.mark_text(align="left", x=4, y=HEIGHT - 10, color=var("muted")).encode(text="t:N"),
     ]
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 36"))
-    return spec(layers, SIGNALS, title)
+    return spec(layers, SIGNALS, chart_heading(36))
 
 
 def histograms(index: Index) -> list[tuple[Chart, ...]]:

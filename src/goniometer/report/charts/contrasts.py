@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report.charts.chart import Chart, Row, rounded, spec
-from goniometer.report.charts.parts import MOST_ROWS, PAIR_ROW, SPARSE, names_axis, room
+from goniometer.report.charts.parts import (
+    MOST_ROWS,
+    PAIR_ROW,
+    SPARSE,
+    chosen_ring,
+    ending,
+    names_axis,
+    room,
+)
 from goniometer.report.theme import Spec, var
 from goniometer.report.words.labels import contrast
 from goniometer.results import Segment
@@ -15,11 +23,10 @@ def contrasts_spec() -> Spec:
     """Midpoint contrasts with intervals around 0."""
     y = names_axis("pair")
     title = "midpoint contrast, nats a token"
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False)
+    scale = ending()
     x = alt.X("x:Q", title=title, scale=scale, axis=SPARSE)
     tooltip = [alt.Tooltip("pair:N"), alt.Tooltip("t:N", title="midpoint contrast")]
     rows = alt.Chart(alt.NamedData("pairs"))
-    chosen = rows.transform_filter("isValid(who) && datum.k === who")
     layers = [
         alt.Chart(alt.NamedData("zero")).mark_rule(color=var("axis")).encode(x=x),
         rows.mark_rule(strokeWidth=1.5, color=var("ink"), cursor="pointer").encode(
@@ -28,7 +35,7 @@ def contrasts_spec() -> Spec:
         rows.mark_circle(size=40, opacity=1, color=var("ink"), cursor="pointer").encode(
             y=y, x=x, tooltip=tooltip
         ),
-        chosen.mark_point(size=130, color=var("accent"), strokeWidth=2, opacity=1).encode(y=y, x=x),
+        chosen_ring(rows, x, y),
     ]
     return spec(layers, ("low", "high", "room", "who"))
 

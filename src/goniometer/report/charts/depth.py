@@ -11,6 +11,7 @@ from typing import final
 import altair as alt
 
 from goniometer.report.charts.chart import Chart, Row, plain, spec
+from goniometer.report.charts.parts import chart_heading, ending
 from goniometer.report.theme import Spec, var
 
 HEIGHT = 96
@@ -27,7 +28,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
     """Values as dots, joined over layers; bands fill the width of their layer."""
     x, start = (_places(xs, axis, position) for position in (0.5, 0.0))
     # What few choices change has signals of its own: a new choice then redraws little.
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    scale = ending(zero=False)
     ticks = alt.Axis(
         values=alt.expr("ticks"),
         tickCount=alt.expr("ticks ? 9 : 3"),
@@ -73,8 +74,7 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         dots.encode(x=x, y=y, tooltip=tooltip),
         reason.encode(text="n:N"),
     ]
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 24"))
-    return spec(layers, SIGNALS, title)
+    return spec(layers, SIGNALS, chart_heading(24))
 
 
 def _places(xs: Sequence[str], axis: str, position: float) -> alt.X:

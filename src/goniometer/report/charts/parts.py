@@ -1,4 +1,4 @@
-"""What several charts are made of: names down the left, rings in a run's colour, round ticks."""
+"""What several charts are made of: names down the left, headings, scales, rings, round ticks."""
 
 import math
 from collections.abc import Sequence
@@ -38,12 +38,39 @@ def room(names: Sequence[str]) -> int:
     )
 
 
+def chart_heading(beyond: int | None = None, **look: Any) -> alt.TitleParams:
+    """The signal `heading` over a chart; its text may reach `beyond` pixels past the plot."""
+    if beyond is not None:
+        look["limit"] = alt.expr(f"width + {beyond}")
+    return alt.TitleParams(alt.expr("heading"), frame="bounds", **look)
+
+
+def ending(low: str = "low", high: str = "high", **look: Any) -> alt.Scale:
+    """A scale whose ends are expressions, by default the signals `low` and `high`."""
+    return alt.Scale(domain=[alt.expr(low), alt.expr(high)], nice=False, **look)
+
+
 def ringed(dots: alt.Chart, **mark: Any) -> alt.Chart:
     """Points in a run's colour (field c), filled or hollow (field fill)."""
     rings: alt.Chart = dots.mark_point(size=58, opacity=1, strokeWidth=2, **mark).encode(
         stroke=alt.Stroke("c:N", scale=None), fill=alt.Fill("fill:N", scale=None)
     )
     return rings
+
+
+def chosen(rows: alt.Chart) -> alt.Chart:
+    """The row of the pair that is chosen on the page: the signal `who` is its number."""
+    return rows.transform_filter("isValid(who) && datum.k === who")
+
+
+def chosen_ring(rows: alt.Chart, x: alt.X, y: alt.Y, size: int = 130) -> alt.Chart:
+    """A ring around the chosen pair's dot."""
+    ring: alt.Chart = (
+        chosen(rows)
+        .mark_point(size=size, color=var("accent"), strokeWidth=2, opacity=1)
+        .encode(y=y, x=x)
+    )
+    return ring
 
 
 def decades(low: float, high: float) -> list[float]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report.charts.chart import Chart, Row, rounded, spec
+from goniometer.report.charts.parts import chart_heading
 from goniometer.report.theme import Spec, var
 from goniometer.report.words.labels import note
 from goniometer.results import Segment
@@ -69,10 +70,7 @@ def path_spec() -> Spec:
             align="left", baseline="bottom", x=0, y=-8, lineHeight=14, color=var("ink")
         ).encode(text="t:N"),
     ]  # fmt: skip
-    title = alt.TitleParams(
-        alt.expr("heading"), frame="bounds", limit=alt.expr("width + 30"), offset=HEAD
-    )
-    return spec(layers, SIGNALS, title)
+    return spec(layers, SIGNALS, chart_heading(30, offset=HEAD))
 
 
 def paths(found: Sequence[Segment], base: str, base_loss: float | None, pick: int) -> list[Chart]:

@@ -4,7 +4,7 @@ import altair as alt
 
 from goniometer.report import notation
 from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts.parts import names_axis, ringed, room
+from goniometer.report.charts.parts import ending, names_axis, ringed, room
 from goniometer.report.facts import grid
 from goniometer.report.facts.index import Index
 from goniometer.report.theme import Spec, var
@@ -17,7 +17,7 @@ def scores_spec() -> Spec:
     """Accuracy of each seed of each arm, a line a seed; the base's interval is shaded."""
     y = names_axis("arm")
     seed = alt.YOffset("seed:O", sort=None)
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    scale = ending(zero=False)
     title = "accuracy, Wilson 95 %"
     axis = alt.Axis(grid=True, format=".3~p", tickCount=5)
     x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)

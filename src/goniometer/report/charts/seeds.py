@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.charts.chart import Chart, Row, rounded, spec
-from goniometer.report.charts.parts import MOST_ROWS, names_axis, room
+from goniometer.report.charts.chart import PADDING, Chart, Row, rounded, spec
+from goniometer.report.charts.parts import MOST_ROWS, ending, names_axis, room
 from goniometer.report.facts.seeds import Crossed
 from goniometer.report.theme import Spec, var
 
@@ -21,7 +21,7 @@ def seeds_spec() -> Spec:
     y = names_axis(
         "pair", labelExpr=r"split(datum.label, '\n')", labelOffset=alt.expr("lines > 1 ? -7 : 0")
     )
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    scale = ending(zero=False)
     title = "whole-model cosine"
     x = alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=6))
     start = alt.X("lo:Q", title=title)
@@ -83,7 +83,7 @@ def seeds(found: Sequence[Crossed]) -> Chart:
     edge = 0.02 * (high - low)
     signals = {"low": low - edge, "high": high + edge, "room": room(list(names.values()))}
     signals["lines"] = 1 + any("\n" in name for name in names.values())
-    padding = {"left": 2, "right": 56, "top": 4, "bottom": 2}
+    padding = PADDING | {"right": 56}
     description = "Cosines between arms within one seed, across seeds, and corrected."
     return Chart("seeds", description, ROW[signals["lines"]] * len(shown), data, signals, padding)
 

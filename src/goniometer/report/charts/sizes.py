@@ -1,21 +1,23 @@
 """The chart of sizes by what they do: forward KL from the base, with its standard error."""
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts.parts import ROW, names_axis, ringed, room
+from goniometer.report.charts.chart import PADDING, Chart, Row, plain, rounded, spec
+from goniometer.report.charts.parts import ROW, ending, names_axis, ringed, room
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.measured import with_kl
 from goniometer.report.theme import Spec
-from goniometer.report.words.labels import kl_text
+from goniometer.results import Divergence, Reading
 
 
 def divergence_spec(cut: str) -> Spec:
     """Dots with a standard error to either side, from 0 on; `cut` ends the axis' title."""
     y = names_axis("run")
     title = f"KL(base || run), nats a completion{cut}"
-    scale = alt.Scale(domain=[alt.expr("0"), alt.expr("high")], nice=False, zero=True)
+    scale = ending("0", "high", zero=True)
     axis = alt.Axis(grid=True, tickCount=5)
     x, low = alt.X("x:Q", title=title, scale=scale, axis=axis), alt.X("lo:Q", title=title)
     tooltip = [alt.Tooltip("run:N"), alt.Tooltip("e:N", title="KL")]
@@ -29,26 +31,37 @@ def divergence_spec(cut: str) -> Spec:
 
 
 def divergence(index: Index) -> Chart:
-    """Forward KL of each run."""
-    rows: list[Row] = []
-    for cell in with_kl(index):
-        value, error = cell.kl.value or 0.0, cell.kl_error or 0.0
-        rows.append(
-            {
-                "run": cell.name,
-                "x": rounded(value),
-                "lo": rounded(max(0.0, value - error)),
-                "hi": rounded(value + error),
-                "t": notation.significant(value),
-                "e": kl_text(cell),
-                "c": index.colour(cell.name),
-                "fill": index.fill(cell.name),
-            }
-        )
+    """Forward KL of each of a study's runs."""
+    rows = [_row(index, cell.name, cell.kl, cell.kl_error) for cell in with_kl(index)]
+    return _chart("divergence", rows)
+
+
+def kl(index: Index, found: Sequence[Divergence]) -> Chart | None:
+    """Forward KL of each run that was measured with the model; None where none is defined."""
+    defined = [one for one in found if one.kl.value is not None]
+    rows = [_row(index, one.run, one.kl, one.error) for one in defined]
+    return _chart("kl", rows) if rows else None
+
+
+def _row(index: Index, run: str, found: Reading, error: float | None) -> Row:
+    value, aside = found.value or 0.0, error or 0.0
+    return {
+        "run": run,
+        "x": rounded(value),
+        "lo": rounded(max(0.0, value - aside)),
+        "hi": rounded(value + aside),
+        "t": notation.significant(value),
+        "e": notation.with_error(value, error),
+        "c": index.colour(run),
+        "fill": index.fill(run),
+    }
+
+
+def _chart(base: str, rows: list[Row]) -> Chart:
     signals = {
         "high": 1.06 * max(row["hi"] for row in rows) or 1.0,
         "room": room([row["run"] for row in rows]),
     }
-    padding = {"left": 2, "right": 60, "top": 4, "bottom": 2}
     description = "Forward KL of each run from the base, with its standard error."
-    return Chart("divergence", description, ROW * len(rows), {"runs": rows}, signals, padding)
+    padding = PADDING | {"right": 60}
+    return Chart(base, description, ROW * len(rows), {"runs": rows}, signals, padding)

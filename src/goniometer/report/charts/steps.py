@@ -8,6 +8,7 @@ from typing import final
 import altair as alt
 
 from goniometer.report.charts.chart import Chart, Row, rounded, spec
+from goniometer.report.charts.parts import chart_heading, ending
 from goniometer.report.facts.index import Index, whole
 from goniometer.report.theme import Spec, var
 from goniometer.results import Step, Trajectory
@@ -35,9 +36,9 @@ def steps_spec() -> Spec:
     axis = alt.Axis(
         grid=True, tickCount=3, labelExpr="datum.label + unit", minExtent=ROOM, maxExtent=ROOM
     )
-    limits = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    limits = ending(zero=False)
     y = alt.Y("y:Q", title=None, scale=limits, axis=axis)
-    ends = alt.Scale(domain=[alt.expr("first"), alt.expr("last")], nice=False, zero=False)
+    ends = ending("first", "last", zero=False)
     ticks = alt.Axis(tickCount=4, labelFlush=True, labelOverlap=True, format="d")
     x = alt.X("x:Q", title="step", scale=ends, axis=ticks)
     rows = alt.Chart(alt.NamedData("lines"))
@@ -62,8 +63,7 @@ def steps_spec() -> Spec:
         read.mark_line(strokeWidth=1.3, color=alt.expr("colour")).encode(x=x, y=y, detail=line),
         dots.encode(x=x, y=y, tooltip=tooltip),
     ]
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 28"))
-    return spec(layers, SIGNALS, title)
+    return spec(layers, SIGNALS, chart_heading(28))
 
 
 def panels(index: Index, one: Trajectory, place: int) -> list[Chart]:

@@ -6,7 +6,7 @@ from functools import partial
 import altair as alt
 
 from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts.parts import decades, ringed
+from goniometer.report.charts.parts import chart_heading, decades, ringed
 from goniometer.report.facts import grid
 from goniometer.report.facts.grid import Factor
 from goniometer.report.facts.index import Index
@@ -72,8 +72,7 @@ def sweep_spec(*, x_log: bool, y_log: bool) -> Spec:
         ringed(rows, xOffset=aside).encode(x=x, y=y, tooltip=tooltip),
         rows.mark_text(align="left", dx=6, dy=-9, color=var("muted")).encode(x=x, y=y, text="w:N"),
     ]
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 34"))
-    return spec(layers, SIGNALS, title)
+    return spec(layers, SIGNALS, chart_heading(34))
 
 
 def specifications() -> dict[str, Callable[[], Spec]]:

@@ -1,58 +1,33 @@
-"""The charts of answers and sums: KL from the base, agreement, and two updates together."""
+"""The charts of answers and sums: how often two runs agree, and two updates together."""
 
 from collections.abc import Sequence
 
 import altair as alt
 
 from goniometer.report import notation
-from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
+from goniometer.report.charts.chart import PADDING, Chart, Row, plain, rounded, spec
 from goniometer.report.charts.parts import (
     MOST_ROWS,
     PAIR_ROW,
-    ROW,
     SPARSE,
+    chart_heading,
+    chosen_ring,
+    ending,
     names_axis,
     ringed,
     room,
 )
-from goniometer.report.facts.index import Index
 from goniometer.report.theme import Spec, var
 from goniometer.report.words.labels import interference, weights_name
-from goniometer.results import Agreement, Composed, Divergence
+from goniometer.results import Agreement, Composed
 
-RIGHT = {"left": 2, "right": 60, "top": 4, "bottom": 2}
-
-
-def kl(index: Index, found: Sequence[Divergence]) -> Chart | None:
-    """Forward KL of each run; None where none is defined."""
-    rows: list[Row] = [
-        {
-            "run": one.run,
-            "x": rounded(one.kl.value),
-            "lo": rounded(max(0.0, one.kl.value - (one.error or 0.0))),
-            "hi": rounded(one.kl.value + (one.error or 0.0)),
-            "t": notation.significant(one.kl.value),
-            "e": notation.with_error(one.kl.value, one.error),
-            "c": index.colour(one.run),
-            "fill": index.fill(one.run),
-        }
-        for one in found
-        if one.kl.value is not None
-    ]
-    if not rows:
-        return None
-    signals = {
-        "high": 1.06 * max(row["hi"] for row in rows) or 1.0,
-        "room": room([row["run"] for row in rows]),
-    }
-    description = "Forward KL of each run from the base, with its standard error."
-    return Chart("kl", description, ROW * len(rows), {"runs": rows}, signals, RIGHT)
+RIGHT = PADDING | {"right": 60}
 
 
 def agreement_spec() -> Spec:
     """Share of problems with the same outcome (filled), and kappa (hollow)."""
     y = names_axis("pair")
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("1")], nice=False)
+    scale = ending("low", "1")
     title = "share of problems; hollow: kappa"
     x = alt.X("x:Q", title=title, scale=scale, axis=SPARSE)
     rows = alt.Chart(alt.NamedData("pairs"))
@@ -62,10 +37,9 @@ def agreement_spec() -> Spec:
         alt.Tooltip("x:Q", title="value"),
         alt.Tooltip("n:Q", title="problems"),
     ]
-    chosen = rows.transform_filter("isValid(who) && datum.k === who")
     layers = [
         ringed(rows, cursor="pointer").encode(y=y, x=x, tooltip=tooltip),
-        chosen.mark_point(size=170, color=var("accent"), strokeWidth=2, opacity=1).encode(y=y, x=x),
+        chosen_ring(rows, x, y, 170),
     ]
     return spec(layers, ("low", "room", "who"))
 
@@ -96,7 +70,7 @@ def agreement(found: Sequence[Agreement]) -> Chart:
 def composed_spec() -> Spec:
     """Measured loss with its interval beside what two updates that do not meet would give."""
     y = names_axis("pair")
-    scale = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], nice=False, zero=False)
+    scale = ending(zero=False)
     title = "nats a token"
     x = alt.X("x:Q", title=title, scale=scale, axis=SPARSE)
     rows = alt.Chart(alt.NamedData("pairs"))
@@ -108,7 +82,6 @@ def composed_spec() -> Spec:
         alt.Tooltip("cos:N", title="cosine"),
         alt.Tooltip("off:N", title="off subspace"),
     ]
-    chosen = rows.transform_filter("isValid(who) && datum.k === who")
     beside = rows.mark_text(align="left", x=alt.expr("width + 8"), color=var("muted"))
     layers = [
         rows.mark_rule(strokeWidth=2, color=var("ink"), cursor="pointer").encode(
@@ -121,10 +94,9 @@ def composed_spec() -> Spec:
             y=y, x=x, color=plain("c"), tooltip=tooltip
         ),
         beside.encode(y=y, text="t:N"),
-        chosen.mark_point(size=130, color=var("accent"), strokeWidth=2, opacity=1).encode(y=y, x=x),
+        chosen_ring(rows, x, y),
     ]
-    title_of = alt.TitleParams(alt.expr("heading"), frame="bounds")
-    return spec(layers, ("low", "high", "room", "heading", "who"), title_of)
+    return spec(layers, ("low", "high", "room", "heading", "who"), chart_heading())
 
 
 def composed(found: Sequence[Composed]) -> list[Chart]:

@@ -6,7 +6,15 @@ import altair as alt
 
 from goniometer.report import notation
 from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
-from goniometer.report.charts.parts import ROW, decades, names_axis, ringed, room
+from goniometer.report.charts.parts import (
+    ROW,
+    chart_heading,
+    decades,
+    ending,
+    names_axis,
+    ringed,
+    room,
+)
 from goniometer.report.facts.index import Index
 from goniometer.report.theme import Spec, var
 from goniometer.results import Cell
@@ -20,8 +28,7 @@ def loss_spec() -> Spec:
     """Loss by step on the run's own scale."""
     axis = alt.Axis(grid=True, tickCount=3, minExtent=ROOM, maxExtent=ROOM)
     y = alt.Y("y:Q", title=None, scale=alt.Scale(zero=False), axis=axis)
-    title = alt.TitleParams(alt.expr("heading"), frame="bounds", limit=alt.expr("width + 28"))
-    return spec([_curve(y, None, alt.Axis(tickCount=4, labels=False))], SIGNALS, title)
+    return spec([_curve(y, None, alt.Axis(tickCount=4, labels=False))], SIGNALS, chart_heading(28))
 
 
 def norm_spec() -> Spec:
@@ -34,18 +41,15 @@ def norm_spec() -> Spec:
         _curve(y, "step", alt.Axis(tickCount=4, labelFlush=True)),
         clip.mark_rule(strokeDash=[4, 3], color=var("muted")).encode(y=y),
     ]
-    title = alt.TitleParams(
-        alt.expr("heading"),
-        frame="bounds",
-        limit=alt.expr("width + 28"),
-        fontWeight="normal",
-        fontSize=11,
+    return spec(
+        layers,
+        (*SIGNALS, "low", "high", "ticks"),
+        chart_heading(28, fontWeight="normal", fontSize=11),
     )
-    return spec(layers, (*SIGNALS, "low", "high", "ticks"), title)
 
 
 def _curve(y: alt.Y, title: str | None, axis: alt.Axis) -> alt.Chart:
-    steps = alt.Scale(domain=[alt.expr("0"), alt.expr("steps")], nice=False)
+    steps = ending("0", "steps")
     tooltip = [alt.Tooltip("x:Q", title="step"), alt.Tooltip("y:Q", title="value")]
     line: alt.Chart = (
         alt.Chart(alt.NamedData("curve"))

@@ -10,6 +10,7 @@ import altair as alt
 
 from goniometer.report import notation
 from goniometer.report.charts.chart import Chart, Row, plain, rounded, spec
+from goniometer.report.charts.parts import chosen
 from goniometer.report.facts.index import NULL_COLOURS, NULL_KINDS, NULL_NAMES, Index, cosine, whole
 from goniometer.report.theme import Spec, var
 from goniometer.results import PairReadings
@@ -47,7 +48,7 @@ def ruler_spec() -> Spec:
         ),
         bounds.encode(y=y, x=x),
         dots.encode(y=y, x=x, color=plain("c"), tooltip=tooltip),
-        alt.Chart(alt.NamedData("dots")).transform_filter("isValid(who) && datum.k === who")
+        chosen(alt.Chart(alt.NamedData("dots")))
         .mark_point(yOffset=6, size=130, strokeWidth=2, color=var("opposite"), opacity=1)
         .encode(y=y, x=x),
     ]  # fmt: skip
@@ -124,7 +125,7 @@ def matrix_spec(runs: int) -> Spec:
             color=plain("fill"), opacity=alt.Opacity("share:Q", scale=None)
         ),
         *(numbers if runs <= MOST_NUMBERED else []),
-        cells.transform_filter("isValid(who) && datum.k === who").mark_rect(
+        chosen(cells).mark_rect(
             filled=False, fillOpacity=0, stroke=var("opposite"), strokeWidth=2.5
         ),
         heads.encode(x=x, y=y, text="t:N", color=plain("c")),

@@ -28,7 +28,7 @@ class Difference:
     @property
     def interval(self) -> str:
         """The interval in points; a dash where there is none."""
-        return " to ".join(map(notation.points, self.ends)) if self.ends else notation.NONE
+        return notation.points_span(*self.ends) if self.ends else notation.NONE
 
 
 def difference(index: Index, run: str, to: str) -> Difference | None:

@@ -10,6 +10,11 @@ Factor = Literal["seed", "learning rate", "wrong share"]
 SWEPT: tuple[Factor, ...] = ("learning rate", "wrong share")
 
 
+def slug(of: str) -> str:
+    """How a factor's figure, charts and table are called."""
+    return f"sweep-{of.replace(' ', '-')}"
+
+
 def factor(index: Index, cell: Cell) -> Factor | None:
     """The one thing in which a run of the grid differs from its arm; None for all other runs."""
     arm = index.cell_of.get(cell.arm)

@@ -125,6 +125,13 @@ class Index:
         study = self.results.study
         return {accuracy.run: accuracy for accuracy in (study.accuracies if study else ())}
 
+    @cached_property
+    def shown_scores(self) -> tuple[Accuracy, ...]:
+        """The base's accuracy, then those of arms and repeats."""
+        study = self.results.study
+        base, *rest = study.accuracies if study and study.accuracies else (None,)
+        return (base, *(a for a in rest if a.run in self.shown)) if base else ()
+
     def norm(self, name: str) -> float | None:
         """Norm of a run's whole update; None where there is no such run."""
         found = next((run for run in self.comparison.runs if run.name == name), None)

@@ -1,12 +1,13 @@
 """What seeds do: cosines of two arms within one seed and across seeds, and of one arm's own."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import final
 
 from goniometer.report.facts import grid
 from goniometer.report.facts.index import Index, cosine
-from goniometer.results import CrossSeed
+from goniometer.results import Cell, CrossSeed
 
 
 @final
@@ -40,12 +41,15 @@ def _within(index: Index, one: CrossSeed) -> tuple[float, ...]:
         (cell, grid.beside(index, cell, one.b, "seed"))
         for cell in grid.family(index, one.a, "seed")
     ]
-    pairs = [index.pair(a.name, b.name) for a, b in twins if b is not None]
-    return tuple(value for pair in pairs if pair and (value := cosine(pair)) is not None)
+    return _cosines(index, [(cell, twin) for cell, twin in twins if twin is not None])
 
 
 def between_seeds(index: Index, arm: str) -> tuple[float, ...]:
     """Cosines between the seeds of one arm."""
     cells = grid.family(index, arm, "seed")
-    pairs = [index.pair(a.name, b.name) for a, b in combinations(cells, 2)]
+    return _cosines(index, combinations(cells, 2))
+
+
+def _cosines(index: Index, cells: Iterable[tuple[Cell, Cell]]) -> tuple[float, ...]:
+    pairs = [index.pair(a.name, b.name) for a, b in cells]
     return tuple(value for pair in pairs if pair and (value := cosine(pair)) is not None)

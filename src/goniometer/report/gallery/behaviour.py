@@ -47,7 +47,7 @@ def behaviour_charts(
         menus["activations"], named = _activations(hung, found.similarity)
         grids["activations"] = named
     # A study's own divergences are drawn with its sizes.
-    diverged = charts.together.kl(index, found.divergence)
+    diverged = charts.sizes.kl(index, found.divergence)
     if diverged and not with_kl(index):
         hung["kl"] = diverged
     if found.agreement:

@@ -59,8 +59,6 @@ KEYS: dict[str, tuple[Mark, ...]] = {
 def keys(index: Index) -> dict[str, tuple[Mark, ...]]:
     """The key of each figure; a sweep has a line an arm."""
     return KEYS | {
-        f"sweep-{of.replace(' ', '-')}": tuple(
-            Mark(index.token(arm), "bar", arm) for arm in grid.families(index, of)
-        )
+        grid.slug(of): tuple(Mark(index.token(arm), "bar", arm) for arm in grid.families(index, of))
         for of in grid.SWEPT
     }

@@ -16,11 +16,9 @@ VERDICTS = (
 
 def study_charts(index: Index) -> dict[str, Chart]:
     """Charts of which a page has one, by name."""
-    study = index.results.study
     found = {}
-    if study and study.accuracies:
-        scores = (study.accuracies[0], *(a for a in study.accuracies[1:] if a.run in index.shown))
-        found["accuracies"] = charts.accuracy.accuracies(index, scores)
+    if index.shown_scores:
+        found["accuracies"] = charts.accuracy.accuracies(index, index.shown_scores)
     if any(cell.nll_right is not None or cell.nll_wrong is not None for cell in index.cells):
         found["held-out"] = charts.training.held_out(index)
     if with_kl(index):
@@ -45,7 +43,7 @@ def sweeps(hung: dict[str, Chart], index: Index) -> dict[str, tuple[str, ...]]:
     named: dict[str, tuple[str, ...]] = {}
     for of in grid.SWEPT:
         if drawn := charts.sweep.sweeps(index, of):
-            named[of] = hang_numbered(hung, f"sweep-{of.replace(' ', '-')}", drawn)
+            named[of] = hang_numbered(hung, grid.slug(of), drawn)
     return named
 
 

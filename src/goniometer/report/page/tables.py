@@ -36,7 +36,25 @@ def of_comparison(index: Index, order: Sequence[str]) -> dict[str, Table]:
         rest = [pair for pair in index.shown_pairs if index.repeats & {pair.a, pair.b}]
         caption = "The same for pairs with a repeat that was trained for the floors."
         found["pairs-floor"] = tables.pairs.pairs(index, rest, "pairs-floor", caption)
-    return found | tables.behaviour.of_behaviour(index)
+    return found | _of_behaviour(index)
+
+
+def _of_behaviour(index: Index) -> dict[str, Table]:
+    found = index.results.behaviour
+    if found is None:
+        return {}
+    made = {}
+    if found.connectivity and found.connectivity.segments:
+        made["segments"] = tables.behaviour.segments(found.connectivity)
+    if found.similarity and found.similarity.pairs:
+        made["similarity"] = tables.behaviour.similarity(found.similarity)
+    if found.divergence:
+        made["kl"] = tables.behaviour.divergence(found)
+    if found.agreement:
+        made["agreement"] = tables.behaviour.agreement(found)
+    if found.composed:
+        made["composed"] = tables.behaviour.composed(found)
+    return made
 
 
 def of_study(index: Index) -> dict[str, Table]:
@@ -52,10 +70,9 @@ def of_study(index: Index) -> dict[str, Table]:
         caption += " All are of the first seed's runs."
     scores = "Greedy accuracy on the test problems; the base stands first."
     base = study.accuracies[:1]
-    shown = [*base, *(a for a in study.accuracies[1:] if a.run in index.shown)]
     found = {
         "checks": tables.study.checks(study.checks),
-        "accuracies": tables.study.accuracies(shown, "accuracies", scores),
+        "accuracies": tables.study.accuracies(index.shown_scores, "accuracies", scores),
         "paired": tables.study.paired(index.paired_arms, "paired", caption),
         "cells": tables.study.cells([c for c in study.cells if c.name in index.shown], "cells"),
     }

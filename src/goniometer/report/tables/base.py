@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from goniometer.report import notation
-from goniometer.report.tables.table import Cell, Column, Notes, Table, table, whole_number
+from goniometer.report.tables.table import ABSENT, Cell, Column, Notes, Table, table, whole_number
 from goniometer.results import AgainstBase, Band, BaseNullKind, Reading, RunAgainstBase
 
 # Columns: measure, the head over it and its own.
@@ -57,7 +57,7 @@ def nulls(found: AgainstBase) -> Table:
             if any(bands):
                 draws = max(band.draws for band in bands if band)
                 cells = [
-                    Cell(notation.NONE, kind="absent") if band is None else _span(found, name, band)
+                    ABSENT if band is None else _span(found, name, band)
                     for band, (name, _) in zip(bands, measures, strict=True)
                 ]
                 rows.append([Cell(run.name), Cell(kind), whole_number(draws), *cells])
@@ -118,7 +118,7 @@ def _written(found: AgainstBase, name: str, value: float) -> str:
 
 def _span(found: AgainstBase, name: str, band: Band) -> Cell:
     ends = [_written(found, name, end) for end in (band.low, band.high)]
-    return Cell(ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}")
+    return Cell(notation.between(*ends))
 
 
 def _unmeasured(run: RunAgainstBase, notes: Notes) -> str:

@@ -1,7 +1,6 @@
 """Tables of what needs the model: paths, activations, answers and sums."""
 
 from goniometer.report import notation
-from goniometer.report.facts.index import Index
 from goniometer.report.tables.table import (
     Cell,
     Column,
@@ -16,25 +15,6 @@ from goniometer.report.words.labels import barrier, contrast, interference, weig
 from goniometer.results import Behaviour, Composed, Connectivity, Reading, Similarity
 
 _MONOTONE = {True: "yes", False: "no", None: "not told"}
-
-
-def of_behaviour(index: Index) -> dict[str, Table]:
-    """The tables of what was measured."""
-    found = index.results.behaviour
-    if found is None:
-        return {}
-    made = {}
-    if found.connectivity and found.connectivity.segments:
-        made["segments"] = segments(found.connectivity)
-    if found.similarity and found.similarity.pairs:
-        made["similarity"] = similarity(found.similarity)
-    if found.divergence:
-        made["kl"] = divergence(found)
-    if found.agreement:
-        made["agreement"] = agreement(found)
-    if found.composed:
-        made["composed"] = composed(found)
-    return made
 
 
 def segments(found: Connectivity) -> Table:

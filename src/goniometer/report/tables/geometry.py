@@ -46,7 +46,7 @@ def runs(index: Index, names: Collection[str], name: str) -> Table:
                 Cell("zero delta" if run.state == "zero delta" else "ok", kind="words"),
                 *(_size(notes, index, run.scopes.get("all", {}).get(key), key) for key in present),
                 *([_kl(notes, index, run.name)] if diverged else []),
-                Cell(str(low) if low == high else f"{low} to {high}"),
+                Cell(notation.between(str(low), str(high))),
                 whole_number(run.modules),
                 Cell(run.format, kind="words"),
                 Cell(run.base or "not named", kind="words"),

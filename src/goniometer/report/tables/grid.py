@@ -5,8 +5,8 @@ from goniometer.report.facts import grid, sweep
 from goniometer.report.facts.grid import Factor
 from goniometer.report.facts.index import Index, cosine
 from goniometer.report.tables.study import trained_on
-from goniometer.report.tables.table import Cell, Column, Notes, Table, number, share, table
-from goniometer.report.words.labels import cut, kl_text
+from goniometer.report.tables.table import ABSENT, Cell, Column, Notes, Table, number, share, table
+from goniometer.report.words.labels import cut, kl_text, learning_rate
 from goniometer.results import Cell as Run
 from goniometer.results import PairReadings
 
@@ -60,7 +60,7 @@ def swept(index: Index, of: Factor) -> Table:
         ),
     }
     sized = f" KL(base || run) in nats a completion{cut(index)}."
-    return table(f"sweep-{of.replace(' ', '-')}", captions[of] + sized, columns, rows, notes)
+    return table(grid.slug(of), captions[of] + sized, columns, rows, notes)
 
 
 def _share(cell: Run, index: Index) -> list[Cell]:
@@ -74,14 +74,9 @@ def _share(cell: Run, index: Index) -> list[Cell]:
     ]
 
 
-def learning_rate(cell: Run) -> str:
-    """A run's peak learning rate."""
-    return f"{cell.learning_rate:g}".replace("-", notation.MINUS)
-
-
 def _cosine(pair: PairReadings | None, notes: Notes) -> Cell:
     if pair is None:
-        return Cell(notation.NONE, kind="absent")
+        return ABSENT
     if pair.state == "identical":
         return Cell("identical")
     value = cosine(pair)

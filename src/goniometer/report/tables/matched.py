@@ -7,6 +7,7 @@ from goniometer.report.facts.differences import Difference, difference, rescaled
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.measured import with_coefficients
 from goniometer.report.tables.table import (
+    ABSENT,
     Cell,
     Column,
     Notes,
@@ -16,7 +17,7 @@ from goniometer.report.tables.table import (
     table,
     whole_number,
 )
-from goniometer.report.words.labels import cut, kl_text, stretch
+from goniometer.report.words.labels import cut, kl_text, size_kept, stretch
 from goniometer.results import Accuracy, Coefficients, Matched, Reading
 
 AGAINST = "difference to that it is matched to"
@@ -33,7 +34,7 @@ def matched(index: Index, found: Sequence[Matched]) -> Table:
             [
                 Cell(name),
                 Cell("as trained", kind="words"),
-                Cell(notation.NONE, kind="absent"),
+                ABSENT,
                 Cell(notation.NONE if norm is None else notation.significant(norm)),
                 Cell(kl_text(cell) if cell and cell.kl.value is not None else notation.NONE),
                 number(cell.nll_right if cell else None),
@@ -66,16 +67,15 @@ def _goals(name: str, found: Sequence[Matched]) -> list[str]:
 
 def _against(found: Difference | None) -> list[Cell]:
     if found is None:
-        return [Cell(notation.NONE, kind="absent")] * 3
+        return [ABSENT] * 3
     verdict = Cell(found.verdict or notation.NONE, kind="verdict" if found.verdict else "absent")
     return [Cell(notation.points(found.value)), Cell(found.interval), verdict]
 
 
 def _row(index: Index, one: Matched, notes: Notes) -> list[Cell]:
-    by = {"norm": "norm", "kl": "KL"}[one.by]
     return [
         Cell(one.run),
-        Cell(f"{by} of {one.to}", kind="words"),
+        Cell(f"{size_kept(one)} of {one.to}", kind="words"),
         *(_significant(reading, notes) for reading in (one.factor, one.norm)),
         _significant(one.kl, notes, one.kl_error),
         number(one.nll_right),
@@ -93,7 +93,7 @@ def _significant(found: Reading, notes: Notes, error: float | None = None) -> Ce
 
 def _score(found: Accuracy | None) -> list[Cell]:
     if found is None:
-        return [share(None), Cell(notation.NONE, kind="absent")]
+        return [share(None), ABSENT]
     return [share(found.accuracy), Cell(notation.percents(found.low, found.high))]
 
 

@@ -6,7 +6,16 @@ from goniometer.report import notation
 from goniometer.report.facts import differences, grid
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.seeds import Crossed, between_seeds
-from goniometer.report.tables.table import Cell, Column, Notes, Table, share, table, whole_number
+from goniometer.report.tables.table import (
+    ABSENT,
+    Cell,
+    Column,
+    Notes,
+    Table,
+    share,
+    table,
+    whole_number,
+)
 from goniometer.results import Paired, SeedDifference
 
 
@@ -51,8 +60,8 @@ def cross_seed(found: Sequence[Crossed]) -> Table:
 
 def _span(values: Sequence[float]) -> Cell:
     if not values:
-        return Cell(notation.NONE, kind="absent")
-    return Cell(notation.span(min(values), max(values)))
+        return ABSENT
+    return Cell(notation.reach(values))
 
 
 def seeds(index: Index) -> Table:
@@ -70,9 +79,7 @@ def seeds(index: Index) -> Table:
             [
                 Cell(arm),
                 *(share(score.accuracy if score else None) for score in scores),
-                Cell(notation.fixed(100 * (max(values) - min(values)), 1))
-                if values
-                else Cell(notation.NONE, kind="absent"),
+                Cell(notation.fixed(100 * (max(values) - min(values)), 1)) if values else ABSENT,
                 _span(between_seeds(index, arm)),
                 Cell(" to ".join(dict.fromkeys(ends)) or notation.NONE),
             ]
@@ -105,7 +112,7 @@ def differing(index: Index, found: Sequence[Paired]) -> Table:
                 Cell(f"{pair.a} \u2212 {pair.b}"),
                 Cell(pair.verdict, kind="verdict"),
                 Cell(notation.points(values[0])),
-                Cell(f"{notation.points(min(values))} to {notation.points(max(values))}"),
+                Cell(notation.points_span(min(values), max(values))),
                 Cell(f"{agree} of {len(values)}"),
                 _over_seeds(across.get(frozenset((pair.a, pair.b))), pair),
             ]
@@ -127,12 +134,12 @@ def differing(index: Index, found: Sequence[Paired]) -> Table:
 
 def _over_seeds(found: SeedDifference | None, pair: Paired) -> Cell:
     if found is None:
-        return Cell(notation.NONE, kind="absent")
+        return ABSENT
     low, high = found.interval.low, found.interval.high
     if low is None or high is None:
         return Cell("needs 5 seeds", kind="absent")
     ends = (low, high) if found.a == pair.a else (-high, -low)
-    return Cell(" to ".join(map(notation.points, ends)))
+    return Cell(notation.points_span(*ends))
 
 
 def _sign(value: float) -> int:

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 
 from goniometer.report import notation
-from goniometer.report.tables.table import Cell, Column, Table, number, share, table, whole_number
+from goniometer.report.tables.table import (
+    ABSENT,
+    Cell,
+    Column,
+    Table,
+    number,
+    share,
+    table,
+    whole_number,
+)
+from goniometer.report.words.labels import learning_rate
 from goniometer.results import Accuracy, Check, Paired, RolloutReport
 from goniometer.results import Cell as Run
 
@@ -56,7 +66,7 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
             Cell(f"{p.a} \u2212 {p.b}"),
             Cell(p.verdict, kind="verdict"),
             Cell(notation.points(p.difference)),
-            Cell(f"{notation.points(p.low)} to {notation.points(p.high)}"),
+            Cell(notation.points_span(p.low, p.high)),
             whole_number(p.both),
             whole_number(p.only_a),
             whole_number(p.only_b),
@@ -70,7 +80,7 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
                 )
             ),
             Cell(notation.fixed(100 * p.smallest_margin, 1)),
-            Cell(notation.NONE, kind="absent")
+            ABSENT
             if p.smallest_margin_holm is None
             else Cell(notation.fixed(100 * p.smallest_margin_holm, 1)),
         ]
@@ -105,7 +115,7 @@ def cells(found: Sequence[Run], name: str) -> Table:
             ),
             Cell(_role(cell), kind="words"),
             Cell(REGIMES[cell.regime], kind="words"),
-            Cell(f"{cell.learning_rate:g}".replace("-", notation.MINUS)),
+            Cell(learning_rate(cell)),
             share(cell.wrong_kept),
             *trained_on(cell),
             whole_number(cell.init_seed),

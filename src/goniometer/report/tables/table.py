@@ -21,6 +21,9 @@ class Cell:
     kind: str = ""  # a class of the style sheet
 
 
+ABSENT = Cell(notation.NONE, kind="absent")  # nothing was measured
+
+
 @final
 @dataclass(frozen=True)
 class Column:
@@ -48,7 +51,7 @@ class Notes:
     def cell(self, found: Reading | None, unit: notation.Unit = "") -> Cell:
         """A reading; an undefined one says so and is marked with its reason."""
         if found is None:
-            return Cell(notation.NONE, kind="absent")
+            return ABSENT
         if found.undefined is not None:
             return Cell("undefined", note=self.mark(found.undefined), kind="absent")
         return Cell(notation.reading(found, unit))
@@ -96,17 +99,17 @@ def table(
 def number(value: float | None, decimals: int = 3) -> Cell:
     """A plain number; a dash where it was not measured."""
     if value is None:
-        return Cell(notation.NONE, kind="absent")
+        return ABSENT
     return Cell(notation.fixed(value, decimals))
 
 
 def whole_number(value: int | None) -> Cell:
     """A count; a dash where there is nothing to count."""
-    return Cell(notation.NONE, kind="absent") if value is None else Cell(str(value))
+    return ABSENT if value is None else Cell(str(value))
 
 
 def share(value: float | None) -> Cell:
     """A share as a percentage; a dash where it was not measured."""
     if value is None:
-        return Cell(notation.NONE, kind="absent")
+        return ABSENT
     return Cell(notation.percent(value))

@@ -18,8 +18,6 @@ from goniometer.report.words.headline import binding, groups, headline, sameness
 from goniometer.results import Paired
 
 MOST_NAMED = 4  # pairs named in a sentence; more are counted
-
-
 MOST_FIRST = 6  # sentences under the headline; the rest is folded
 
 
@@ -170,10 +168,10 @@ def _scores(index: Index) -> tuple[list[str], list[str]]:
     open_ = [pair.smallest_margin for pair in pairs if pair.verdict == "undecided"]
     if not open_:
         return [said], []
-    ends = notation.fixed(100 * min(open_), 1), notation.fixed(100 * max(open_), 1)
+    margins = [notation.fixed(100 * end, 1) for end in (min(open_), max(open_))]
     left = (
         "Undecided is not equal: these data could show equivalence there only at a margin of "
-        f"{ends[0] if ends[0] == ends[1] else ' to '.join(ends)} points."
+        f"{notation.between(*margins)} points."
     )
     return [said], [left]
 

@@ -5,7 +5,7 @@ from goniometer.report.facts import grid, sweep
 from goniometer.report.facts.differences import difference, rescaled
 from goniometer.report.facts.index import Index, cosine
 from goniometer.report.facts.seeds import Crossed, crossed
-from goniometer.results import Matched
+from goniometer.report.words.labels import size_kept
 
 
 def sentences(index: Index) -> list[str]:
@@ -49,7 +49,7 @@ def matched(index: Index) -> list[str]:
         own = difference(index, run, to)
         mine = [one for one in found if (one.run, one.to) == (run, to) and one.factor.value]
         parts = [
-            f"{left.text} at its {_by(one)} (factor "
+            f"{left.text} at its {size_kept(one)} (factor "
             f"{notation.significant(one.factor.value or 0.0)})"
             for one in mine
             if (left := rescaled(index, one))
@@ -63,10 +63,6 @@ def matched(index: Index) -> list[str]:
             f"{notation.listed(parts)}. Rescaling leaves every cosine as it is."
         )
     return said
-
-
-def _by(one: Matched) -> str:
-    return {"norm": "norm", "kl": "KL"}[one.by]
 
 
 def _same_rate(index: Index) -> list[str]:

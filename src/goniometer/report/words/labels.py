@@ -2,7 +2,7 @@
 
 from goniometer.report import notation
 from goniometer.report.facts.index import Index
-from goniometer.results import Cell, Coefficients, Composed, Segment
+from goniometer.results import Cell, Coefficients, Composed, Matched, Segment
 
 
 def cut(index: Index) -> str:
@@ -18,6 +18,16 @@ def kl_text(cell: Cell) -> str:
     if cell.kl.value is None:
         return cell.kl.undefined or notation.NONE
     return notation.with_error(cell.kl.value, cell.kl_error)
+
+
+def learning_rate(cell: Cell) -> str:
+    """A run's peak learning rate."""
+    return f"{cell.learning_rate:g}".replace("-", notation.MINUS)
+
+
+def size_kept(one: Matched) -> str:
+    """What a rescaled run has in common with the run that it is matched to."""
+    return {"norm": "norm", "kl": "KL"}[one.by]
 
 
 def note(segment: Segment) -> list[str]:
