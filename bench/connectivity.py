@@ -1,7 +1,7 @@
 """Paths between six runs against as many merged evaluations, and the peak memory of both.
 
     python bench/connectivity.py                    some minutes on two CPU cores
-    python bench/connectivity.py --layers 30 --items 24
+    python bench/connectivity.py --pairs 3          a part of it, for the whole
 
 A model of SmolLM2-135M's widths with random weights and LoRA runs of rank 16 on q, k, v, o. Texts
 have lengths as those of GSM8K, begin with 24 tokens as SmolLM2's chat template does, and are
@@ -28,8 +28,8 @@ from torch import nn
 from train import tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from goniometer.behaviour.losses import Point, losses_at
-from goniometer.behaviour.survey import along
+from goniometer.behaviour.losses import losses_at
+from goniometer.behaviour.points import Point, along
 from goniometer.behaviour.texts import Texts
 from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.model import LanguageModel, token_logprobs
@@ -180,19 +180,23 @@ def times(options: argparse.Namespace) -> float:
 
     evaluated(model, texts, options.batch_tokens)
     ends: list[Point] = [(), *(((run, 1.0),) for run in deltas)]
-    paths, separate, plain, count = ours(ends), 0.0, 0.0, len(ends)
-    for a, b in combinations(deltas, 2):
+    once, between, separate, plain = ours(ends), 0.0, 0.0, 0.0
+    pairs = list(combinations(deltas, 2))
+    timed_pairs = random.Random(0).sample(pairs, min(options.pairs, len(pairs)))
+    for a, b in timed_pairs:
         path = along(a, b, 11)
-        paths += ours(path[1:-1])
+        between += ours(path[1:-1])
         separate += sum(map(theirs, path))
         plain += timed(lambda: evaluated(model, texts, options.batch_tokens))
-        count += 9
-    pairs = options.runs * (options.runs - 1) // 2
     print("| | evaluations | seconds | seconds each |\n|---|---|---|---|")
     for title, number, seconds in (
-        ("paths", count, paths), ("merged", 11 * pairs, separate), ("one run", pairs, plain)
+        ("base and ends", len(ends), once), ("between", 9 * len(timed_pairs), between),
+        ("merged", 11 * len(timed_pairs), separate), ("plain, base", len(timed_pairs), plain),
     ):  # fmt: skip
         print(f"| {title} | {number} | {seconds:.1f} | {seconds / number:.3f} |")
+    scale = len(pairs) / len(timed_pairs)
+    paths, separate = once + scale * between, scale * separate
+    print(f"{len(timed_pairs)} of {len(pairs)} pairs were timed; all are counted")
     print(f"\ntime: {paths / separate:.3f} of the merged evaluations (bound {TIME})")
     return paths / separate
 
@@ -206,6 +210,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=49152)
     parser.add_argument("--only", choices=["time", "memory"])
     parser.add_argument("--runs", type=int, default=6, choices=range(2, 7))
+    parser.add_argument("--pairs", type=int, default=15, help="so many are timed, for all")
     parser.add_argument("--batch-tokens", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peak-of", choices=["plain", "paths"], help=argparse.SUPPRESS)

@@ -8,8 +8,9 @@ import pytest
 
 from goniometer.behaviour.composed import composition
 from goniometer.behaviour.connectivity import connectivity_of
-from goniometer.behaviour.losses import Losses, point
-from goniometer.behaviour.survey import Paths, Survey, mixture, points_of, survey
+from goniometer.behaviour.losses import Losses
+from goniometer.behaviour.points import Paths, mixture, point, points_of
+from goniometer.behaviour.survey import Survey, survey
 from goniometer.deltas import LowRank
 from goniometer.results import PairReadings, Reading, Scope
 from tests.paths import lora, merged_nll, texts

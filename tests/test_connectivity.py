@@ -11,8 +11,9 @@ import torch
 from goniometer.behaviour import losses as losses_module
 from goniometer.behaviour.connectivity import connectivity, connectivity_of
 from goniometer.behaviour.interval import humps, interval, resampled, turns
-from goniometer.behaviour.losses import losses_at, point
-from goniometer.behaviour.survey import Greedy, Paths, along, points_of, survey, work
+from goniometer.behaviour.losses import losses_at
+from goniometer.behaviour.points import Paths, along, point, points_of
+from goniometer.behaviour.survey import Greedy, survey, work
 from goniometer.behaviour.texts import ReferenceTexts, Texts, bare_answers
 from goniometer.config import Evaluation
 from goniometer.deltas import BaseModel, Companions, Dense, read

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
-from goniometer.behaviour.losses import WORTH_READING, losses_at, point
+from goniometer.behaviour.losses import WORTH_READING, losses_at
+from goniometer.behaviour.points import point
 from goniometer.behaviour.texts import Texts
 from goniometer.model import LanguageModel
 from tests.paths import lora, merged_nll

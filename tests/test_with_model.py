@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 import goniometer
 from goniometer import with_model
 from goniometer.behaviour import survey_file
-from goniometer.behaviour.losses import point
-from goniometer.behaviour.survey import Greedy, Paths, survey
+from goniometer.behaviour.points import Paths, point
+from goniometer.behaviour.survey import Greedy, survey
 from goniometer.behaviour.texts import ReferenceTexts
 from goniometer.config import Evaluation
 from goniometer.deltas import read
@@ -22,7 +22,7 @@ from goniometer.model import LanguageModel, load
 from goniometer.rollouts import Rollout, RolloutSet, sources
 from goniometer.tasks import TASKS, Correct, Wrong
 from tests.conftest import Command
-from tests.test_preflight import refused, study_file
+from tests.small_study import refused, study_file
 
 SCALES = {"a": 0.02, "b": 0.05}
 

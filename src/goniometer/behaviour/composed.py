@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Float
 
 from goniometer.behaviour.interval import interval
-from goniometer.behaviour.losses import Point, point
-from goniometer.behaviour.survey import MEAN, SUM, Survey, finite
+from goniometer.behaviour.points import MEAN, SUM, Point, point
+from goniometer.behaviour.survey import Survey, finite
 from goniometer.results import Composed, PairReadings, Reading
 
 Weights = tuple[float, float]

@@ -11,16 +11,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from goniometer.behaviour.interval import SHARE, humps, interval, turns
-from goniometer.behaviour.losses import Losses, Point
-from goniometer.behaviour.survey import (
-    USUAL,
-    Paths,
-    Survey,
-    along,
-    ends_of_segments,
-    finite,
-    survey,
-)
+from goniometer.behaviour.losses import Losses
+from goniometer.behaviour.points import USUAL, Paths, Point, along, ends_of_segments
+from goniometer.behaviour.survey import Survey, finite, survey
 from goniometer.behaviour.texts import ReferenceTexts
 from goniometer.deltas import Delta
 from goniometer.model import LanguageModel

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from goniometer.behaviour.points import BATCH_TOKENS, Point
 from goniometer.behaviour.texts import Texts
 from goniometer.deltas import Delta
 from goniometer.errors import GoniometerError
@@ -32,15 +33,7 @@ from goniometer.model import (
 )
 from goniometer.results import BASE
 
-BATCH_TOKENS = 4096  # rows x length of a batch
 WORTH_READING = 256  # tokens saved in all; fewer do not pay one more run of the network
-
-Point = tuple[tuple[str, float], ...]  # runs with their coefficients; () is the base
-
-
-def point(coefficients: Mapping[str, float]) -> Point:
-    """Write a point in the one way that it is known by: by name, and without zeros or the base."""
-    return tuple(sorted((run, c) for run, c in coefficients.items() if c != 0 and run != BASE))
 
 
 @final

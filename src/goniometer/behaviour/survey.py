@@ -1,9 +1,8 @@
 """All points that paths and sums need, measured once: what connectivity and composition read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations
 from typing import final
 
 import numpy as np
@@ -11,18 +10,17 @@ from jaxtyping import Float
 
 from goniometer.behaviour.evaluate import Scores, evaluate
 from goniometer.behaviour.interval import resampled
-from goniometer.behaviour.losses import BATCH_TOKENS, Losses, Point, losses_at, point
+from goniometer.behaviour.losses import Losses, losses_at
 from goniometer.behaviour.placed import Placed
+from goniometer.behaviour.points import USUAL, Paths, Point, mixture, points_of
 from goniometer.behaviour.texts import ReferenceTexts, Texts
 from goniometer.config import Evaluation
-from goniometer.deltas import AbstractMatrix, Delta
+from goniometer.deltas import Delta
 from goniometer.errors import GoniometerError
 from goniometer.model import LanguageModel
-from goniometer.results import BASE, Reading
+from goniometer.results import Reading
 from goniometer.seeds import derive
 from goniometer.tasks import AbstractTask, Problem
-
-SUM, MEAN = (1.0, 1.0), (0.5, 0.5)
 
 
 @final
@@ -38,45 +36,10 @@ class Greedy:
     settings: Evaluation
     everywhere: bool = True
 
-    def points(self, runs: Sequence[str], settings: "Paths") -> "list[Point]":
+    def points(self, runs: Sequence[str], settings: Paths) -> list[Point]:
         """Where answers are asked for."""
         few = settings if self.everywhere else replace(settings, positions=3)
         return points_of(runs, few)
-
-
-@final
-@dataclass(frozen=True)
-class Paths:
-    """What is measured, and how.
-
-    Attributes:
-        positions: points of a segment, ends included; odd, so that the midpoint is one.
-        sums: also the sum of each pair, which `composition` reads.
-        batch_tokens: rows x length of a batch, but one row at least.
-        draws: of the bootstrap over items.
-        seed: of the draws.
-
-    Raises:
-        GoniometerError: on creation, an even number of positions, or fewer than three.
-    """
-
-    positions: int = 11
-    sums: bool = True
-    batch_tokens: int = BATCH_TOKENS
-    draws: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a path whose midpoint is not on it."""
-        if self.positions < 3 or self.positions % 2 == 0:
-            raise GoniometerError(
-                "no midpoint among the positions",
-                found=self.positions,
-                expected="an odd number from 3 up",
-            )
-
-
-USUAL = Paths()
 
 
 @final
@@ -186,36 +149,6 @@ def work(
     each = len(texts.texts.items) + (len(bare.items) if bare else 0)
     asked = len(greedy.points(runs, settings)) * len(greedy.problems) if greedy else 0
     return len(points_of(runs, settings)) * each + asked
-
-
-def ends_of_segments(runs: Sequence[str]) -> list[tuple[str, str]]:
-    """From the base to each run, then between all runs, in their order."""
-    return [*((BASE, run) for run in runs), *combinations(runs, 2)]
-
-
-def along(start: str, end: str, positions: int) -> list[Point]:
-    """Points of a segment; a point has one name from whichever end it is reached."""
-    most = positions - 1
-    return [point({start: (most - k) / most, end: k / most}) for k in range(positions)]
-
-
-def points_of(runs: Sequence[str], settings: Paths) -> list[Point]:
-    """Distinct points of all segments, and the sum of each pair."""
-    found: Iterable[Point] = (
-        where for ends in ends_of_segments(runs) for where in along(*ends, settings.positions)
-    )
-    added = (point({a: 1.0, b: 1.0}) for a, b in combinations(runs, 2)) if settings.sums else ()
-    return list(dict.fromkeys([*found, *added]))
-
-
-def mixture(deltas: Mapping[str, Delta], where: Point) -> dict[str, AbstractMatrix]:
-    """Form the one update of a point; low rank stays low rank."""
-    found: dict[str, AbstractMatrix] = {}
-    for run, coefficient in where:
-        for name, matrix in deltas[run].items():
-            scaled = matrix.scaled(coefficient)
-            found[name] = found[name] + scaled if name in found else scaled
-    return found
 
 
 def finite(value: float, what: str) -> Reading:

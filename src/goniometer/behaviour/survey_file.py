@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from goniometer.behaviour.evaluate import Scores
-from goniometer.behaviour.losses import Losses, Point
-from goniometer.behaviour.survey import Paths, Survey
+from goniometer.behaviour.losses import Losses
+from goniometer.behaviour.points import Paths, Point
+from goniometer.behaviour.survey import Survey
 from goniometer.behaviour.texts import ReferenceTexts
 
 

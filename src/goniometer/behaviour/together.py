@@ -16,9 +16,9 @@ from goniometer.behaviour.connectivity import connectivity_of
 from goniometer.behaviour.covariance import input_nulls
 from goniometer.behaviour.divergence import Divergences, Text, base_completions, forward_kl
 from goniometer.behaviour.evaluate import Scores
-from goniometer.behaviour.losses import point
 from goniometer.behaviour.placed import Placed
-from goniometer.behaviour.survey import Greedy, Paths, Survey, survey, work
+from goniometer.behaviour.points import Paths, point
+from goniometer.behaviour.survey import Greedy, Survey, survey, work
 from goniometer.behaviour.texts import ReferenceTexts, Texts
 from goniometer.config import Divergence as DivergenceSettings
 from goniometer.deltas import Delta
