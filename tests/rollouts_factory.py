@@ -12,6 +12,12 @@ from goniometer.tasks import Correct, Grade, Ungraded, Wrong
 GRADES: dict[str, Grade] = {"+": Correct(), "-": Wrong("answer"), "?": Ungraded("crash")}
 # Every kind of group: even, lopsided, all right, all wrong, with and without ungraded rows.
 GROUPS = ("+-+-", "+---", "+++-", "++", "---", "-?+", "??", "?-+-+-+")
+RIGHT, WRONG, CUT = Correct(), Wrong("answer"), Wrong("truncated")
+
+
+def graded(problem_id: str, tokens: tuple[int, ...], grade: Grade) -> Rollout:
+    logprobs = (-1.0,) * len(tokens)
+    return Rollout(problem_id, (5,), tokens, "", logprobs, grade, truncated=grade == CUT)
 
 
 def make_rollouts(groups: Sequence[str], seed: int = 0) -> RolloutSet:

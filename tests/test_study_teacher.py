@@ -17,8 +17,8 @@ from goniometer.study_file import read_study
 from goniometer.tasks import TASKS
 from tests.chat_server import chatting, said
 from tests.conftest import Command
+from tests.small_study import refused, study_file
 from tests.test_cli import SRC
-from tests.test_preflight import refused, study_file
 
 ARMS = [{"name": "SFT", "objective": "sft"}, {"name": "DPO", "objective": "dpo"}]
 

@@ -20,8 +20,8 @@ from goniometer.training.full import unfrozen
 from goniometer.training.loop import train
 from tests.parity_task import SETTINGS, Parity, problems_of
 from tests.rollouts_factory import GROUPS, make_rollouts
-from tests.test_training import Exploding
 from tests.tiny_model import PAD, tiny_network, tiny_tokenizer
+from tests.training_runs import Exploding
 
 ROLLOUTS = make_rollouts(GROUPS)
 TRAINING = Training(steps=4, prompts_per_step=4)

@@ -26,7 +26,7 @@ from goniometer.training.loop import data_order
 from goniometer.training.sampled import FreshBatches
 from tests.parity_task import Parity, make_sampler
 from tests.rollouts_factory import GROUPS, make_rollouts
-from tests.test_training import (
+from tests.training_runs import (
     ADAPTER,
     PAD,
     ROLLOUTS,
