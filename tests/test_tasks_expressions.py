@@ -1,6 +1,7 @@
 """Expressions graded by math-verify: its own verdicts, and what it must never decide alone."""
 
-import threading
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import math_verify
 import pytest
@@ -10,7 +11,7 @@ from math_verify.errors import TimeoutException
 
 from goniometer import tasks
 from goniometer.errors import GoniometerError
-from goniometer.tasks import Correct, Grade, Ungraded, Wrong, expressions
+from goniometer.tasks import Correct, Grade, Ungraded, Wrong, expressions, expressions_apart
 from goniometer.tasks.expressions import grade_expression
 
 SAME = [
@@ -80,12 +81,35 @@ def test_no_error_of_math_verify_is_a_wrong_answer(monkeypatch, step, error):
     assert grade.reason in ("math-verify: Timeout", "math-verify: RecursionError: deep")
 
 
-def test_outside_the_main_thread_where_no_time_limit_holds_nothing_is_graded():
-    found: list[Grade] = []
-    thread = threading.Thread(target=lambda: found.append(grade_expression("5", "5")))
-    thread.start()
-    thread.join()
-    assert isinstance(found[0], Ungraded)
+def in_threads(*asked: tuple[str, str]) -> list[Grade]:
+    """Grade each text against its key in a thread of its own, all at once."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda one: grade_expression(*one), asked))
+
+
+def test_outside_the_main_thread_grades_are_the_same_and_the_limit_of_time_holds(monkeypatch):
+    monkeypatch.setattr(expressions, "SECONDS", 1)
+    asked = [(text, gold) for gold, text in [*SAME, *OTHER]]
+    asked += [("I do not know.", "5"), (r"\boxed{5}", "???"), ("\ud800 \boxed{5}", "5")]
+    slow = (r"\boxed{9^{9^{9}}}", "2")
+    (found, *others) = in_threads(slow, *asked)
+    assert found == Ungraded("math-verify: Timeout during comparison")
+    assert others == [grade_expression(*one) for one in asked]
+
+
+def test_a_grader_that_does_not_answer_is_ended_and_the_next_thread_has_another(monkeypatch):
+    monkeypatch.setattr(expressions, "SECONDS", 60)  # no limit of its own ends it in time
+    monkeypatch.setattr(expressions_apart, "SPARE", 1.0 - 3 * 60)
+    [late] = in_threads((r"\boxed{9^{9^{9}}}", "2"))
+    assert late == expressions_apart._LATE
+    monkeypatch.setattr(expressions_apart, "SPARE", 60.0)
+    process = expressions_apart._process(os.getpid(), 60)
+    assert in_threads((r"\boxed{\frac12}", "0.5")) == [Correct()]
+    assert process._running is not None
+    process._running.kill()  # as a machine without memory does
+    [ended] = in_threads((r"\boxed{5}", "5"))
+    assert isinstance(ended, Ungraded)
+    assert process._running is None
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch):

@@ -8,6 +8,7 @@ Ungraded: neither right nor wrong.
 import functools
 import importlib.util
 import re
+import threading
 from typing import Any
 
 from goniometer.errors import GoniometerError
@@ -33,9 +34,17 @@ def grade_expression(text: str, gold: str, *, truncated: bool = False) -> Grade:
     r"""Grade a text against a gold expression, such as `\frac{1}{2}` or `$x^2+1$`.
 
     A key that math-verify does not parse to an expression gives Ungraded, whatever the text says,
-    a completion that is the same characters too. Limits of time work by a signal, so outside the
-    main thread of a process all is Ungraded.
+    a completion that is the same characters too. Limits of time work by a signal, so another thread
+    than the main one asks a process of its own, one at a time.
     """
+    if threading.current_thread() is not threading.main_thread():
+        from goniometer.tasks.expressions_apart import grade_apart
+
+        return grade_apart(text, gold, truncated, SECONDS)
+    return _graded(text, gold, truncated)
+
+
+def _graded(text: str, gold: str, truncated: bool) -> Grade:
     from math_verify import verify
     from math_verify.errors import TimeoutException
 
