@@ -7,6 +7,7 @@ from pathlib import Path
 from goniometer.paired import words
 from goniometer.paired.forest import forest
 from goniometer.report import theme
+from goniometer.report.markdown import table
 from goniometer.results.paired import PairedLogs, paired_json
 from goniometer.store import write_folder
 
@@ -60,15 +61,14 @@ def summary(found: PairedLogs) -> str:
     """The same for a model card, in Markdown."""
     lines = [f"**{_plain(words.sentence(found))}**", ""]
     lines += [*(f"- {_plain(line)}" for line in words.lists(found)), "", words.best(found), ""]
-    lines += _table(words.RUN_HEADS, [words.run_row(run) for run in found.runs], 1)
-    lines += _table(words.PAIR_HEADS, [words.pair_row(pair) for pair in found.pairs], 2)
+    lines += table(words.RUN_HEADS, _escaped([words.run_row(run) for run in found.runs]))
+    lines += table(words.PAIR_HEADS, _escaped([words.pair_row(pair) for pair in found.pairs]), 2)
     lines += [f"- {_plain(line)}" for line in (*words.extractors(found), *found.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> list[str]:
-    ruled = [*["---"] * texts, *["---:"] * (len(heads) - texts)]
-    return [*(f"| {' | '.join(map(_plain, row))} |" for row in (heads, ruled, *rows)), ""]
+def _escaped(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[_plain(text) for text in row] for row in rows]
 
 
 def _plain(text: str) -> str:

@@ -1,26 +1,14 @@
 """summary.md: the answer for a model card, in words, with a small table and the fingerprints."""
 
-from collections.abc import Sequence
-
 from goniometer.report import notation
 from goniometer.report.facts.differences import rescaled
 from goniometer.report.facts.index import Index, alike_first, read, whole
 from goniometer.report.facts.seeds import crossed
+from goniometer.report.markdown import plain, table
 from goniometer.report.page.compose import Page
 from goniometer.report.words.labels import size_kept
 
 MOST_PAIRS = 20
-_SPECIAL = str.maketrans(
-    {
-        "|": "\\|", "<": "&lt;", ">": "&gt;", "&": "&amp;", "*": "\\*", "_": "\\_", "`": "\\`",
-        "[": "\\[", "]": "\\]", "\\": "\\\\", "#": "\\#", "\n": " ",
-    }
-)  # fmt: skip
-
-
-def plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return text.translate(_SPECIAL)
 
 
 def summary(page: Page) -> str:
@@ -32,12 +20,6 @@ def summary(page: Page) -> str:
     lines += ["", *_steps(index), *_pairs(index), *_accuracies(index), *_seeds(index)]
     lines += [*_matched(index), *_fingerprints(index)]
     return "\n".join(lines) + "\n"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    ruled = ["---", *("---:" for _ in heads[1:])]
-    body = [f"| {' | '.join(row)} |" for row in (heads, ruled, *rows)]
-    return [*body, ""]
 
 
 def _pairs(index: Index) -> list[str]:
@@ -57,7 +39,7 @@ def _pairs(index: Index) -> list[str]:
     heads = ("pair", "cosine", "null, independent", "median left angle", "verdict")
     rest = len(found) - len(rows)
     more = [f"{notation.count(rest, 'more pair')} in report.html.", ""] if rest else []
-    return [*_table(heads, rows), *more] if rows else []
+    return [*table(heads, rows), *more] if rows else []
 
 
 def _steps(index: Index) -> list[str]:
@@ -73,7 +55,7 @@ def _steps(index: Index) -> list[str]:
         for step in one.steps
     ]
     heads = ("checkpoint", "norm", "cosine to final", "null", "cosine of increments")
-    return _table(heads, rows) if rows else []
+    return table(heads, rows) if rows else []
 
 
 def _accuracies(index: Index) -> list[str]:
@@ -93,7 +75,7 @@ def _accuracies(index: Index) -> list[str]:
         if a.run not in index.repeats and a.run not in index.grid
     ]
     heads = ("run", "accuracy", "Wilson 95 %", "n", "truncated", "extractors disagree")
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _seeds(index: Index) -> list[str]:
@@ -112,7 +94,7 @@ def _seeds(index: Index) -> list[str]:
         "pair", "cosine corrected for seeds", "jackknife 95 % over seeds", "within one seed",
         "across seeds", "seeds of one arm",
     )  # fmt: skip
-    return _table(heads, rows) if rows else []
+    return table(heads, rows) if rows else []
 
 
 def _matched(index: Index) -> list[str]:
@@ -136,7 +118,7 @@ def _matched(index: Index) -> list[str]:
         "rescaled", "factor", "norm", "KL, nats a completion", "accuracy", "Wilson 95 %",
         "difference to it, points (Tango 95 %)",
     )  # fmt: skip
-    return _table(heads, rows) if rows else []
+    return table(heads, rows) if rows else []
 
 
 def _fingerprints(index: Index) -> list[str]:
@@ -145,4 +127,4 @@ def _fingerprints(index: Index) -> list[str]:
     if study:
         rows.append(["the study", f"`{study.fingerprint}`"])
     versions = ", ".join(f"{plain(k)} {plain(v)}" for k, v in index.results.versions.items())
-    return [*_table(("run", "fingerprint"), rows), f"Versions: {versions}."]
+    return [*table(("run", "fingerprint"), rows), f"Versions: {versions}."]
