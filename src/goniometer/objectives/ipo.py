@@ -25,9 +25,13 @@ class IPO(AbstractObjective):
     """Bring the margin of each (correct, wrong) pair to 1 / (2 tau); the unit is a pair.
 
     Attributes:
-        tau: strength of the pull towards the reference; TRL calls it beta.
-        pairs_per_prompt: as in DPO.
-        length_normalised: take h as the mean over tokens instead of their sum.
+        tau: strength of the pull towards the reference, per nat of h; TRL calls it beta. The margin
+            that a pair is brought to is 1 / (2 tau): 5 nats at 0.1, 50 at 0.01. Above 0, at most
+            1000; usually 0.001 to 1. Default 0.1, as in TRL.
+        pairs_per_prompt: pairs of a correct and a wrong row that are taken of a prompt, where it
+            has so many. At least 1. Default 2, ours: see DPO.
+        length_normalised: take h as the mean over the tokens of y (nats a token) instead of their
+            sum (nats). Default false, as in the source's equation; true is TRL's, see above.
     """
 
     name: ClassVar[str] = "ipo"

@@ -33,9 +33,12 @@ class KTO(AbstractObjective):
     """Right rows above, wrong rows below the common point; the unit is a sequence.
 
     Attributes:
-        beta: how soon a row saturates on either side.
-        lambda_desirable: lambda_D, weight of right rows.
-        lambda_undesirable: lambda_U, weight of wrong rows.
+        beta: how soon a row saturates on either side of z, per nat of h. Above 0, at most 1000;
+            usually 0.01 to 1. Default 0.1, as in the source and in TRL.
+        lambda_desirable: lambda_D, weight of right rows, without unit. Above 0. Default 1.0, as in
+            the source and in TRL.
+        lambda_undesirable: lambda_U, weight of wrong rows, without unit. Above 0. Default 1.0, as
+            in the source and in TRL.
     """
 
     name: ClassVar[str] = "kto"

@@ -61,10 +61,14 @@ class OfflineGRPO(AbstractObjective):
     count as units. An option left at None has the default of the variant.
 
     Attributes:
-        variant: `paper`, `probability_weighted` or `ratio_clipped`, see above.
-        bias: b, 0.1; not read by `ratio_clipped`.
-        clip: c, 0.2; not read by `paper`.
-        kl: weight of the KL penalty; not read by `paper`.
+        variant: `paper`, `probability_weighted` or `ratio_clipped`, see above. Default `paper`.
+        bias: b, in units of the advantage. Any number; by default 0.1, as in arXiv 2606.23740; not
+            read by `ratio_clipped`.
+        clip: c, how far a ratio may be from 1. Above 0, below 1; by default 0.2, as in PPO and TRL;
+            not read by `paper`.
+        kl: weight of the KL penalty, per nat. At least 0; by default 0.1 for
+            `probability_weighted`, as in its source, and 0 for `ratio_clipped`, as in TRL; not read
+            by `paper`.
 
     Raises:
         GoniometerError: an option that the variant does not read.

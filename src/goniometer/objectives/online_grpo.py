@@ -33,13 +33,15 @@ class OnlineGRPO(AbstractObjective):
     """Clipped policy gradient on fresh completions; the unit is a token.
 
     Attributes:
-        group_size: completions that the loop samples of each prompt of a step; four, as many as
-            the offline arms have rows of a prompt.
-        standardise: divide advantages by the group's standard deviation; without it they are
-            r - mean (Dr. GRPO, arXiv 2503.20783, which finds the division biased).
-        clip: how far the ratio to the sampling policy may move, each way.
-        kl: weight of the KL penalty to the reference, which then must be scored for each
-            completion.
+        group_size: completions that the loop samples of each prompt of a step. At least 2. Default
+            4, ours: as many as the offline arms have rows of a prompt.
+        standardise: divide advantages by the group's standard deviation. Default true, as in the
+            source; without it they are r - mean (Dr. GRPO, arXiv 2503.20783, which finds the
+            division biased).
+        clip: how far the ratio to the sampling policy may move from 1, each way. Above 0, below 1.
+            Default 0.2, as in PPO and TRL.
+        kl: weight of the KL penalty to the reference, per nat; above 0 the reference must be scored
+            for each completion. At least 0. Default 0.0, as in TRL.
     """
 
     name: ClassVar[str] = "online_grpo"

@@ -47,12 +47,16 @@ class RIFT(AbstractObjective):
     """Reward-weighted likelihood of all graded rows; the unit is a token, or a sequence by level.
 
     Attributes:
-        variant: `original` or `paper_weighted`, see above.
-        correct_reward: reward of a correct row, for `original`.
-        wrong_reward: reward of a wrong row, for `original`.
-        level: whose probability `original` lowers; not read by `paper_weighted`.
-        lam: lambda of `paper_weighted`, at most 1, as a weight below 0 would make the loss
-            unbounded; mandatory there, refused for `original`.
+        variant: `original` or `paper_weighted`, see above. Default `original`.
+        correct_reward: reward of a correct row, for `original`: a weight, without unit. Above 0.
+            Default 1.0, as in arXiv 2601.09253.
+        wrong_reward: reward of a wrong row, for `original`, likewise. Below 0. Default -0.2, as in
+            arXiv 2601.09253.
+        level: whose probability `original` lowers: that of a `token`, of a text by its mean token
+            (`length_normalised`), or of the text (`sequence`); not read by `paper_weighted`.
+            Default `token`, ours: see above.
+        lam: lambda of `paper_weighted`, without unit. At most 1, as a weight below 0 would make
+            the loss unbounded. Mandatory there, as its source gives none; refused for `original`.
 
     Raises:
         GoniometerError: an option that the variant lacks or does not have.

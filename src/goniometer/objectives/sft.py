@@ -27,7 +27,7 @@ class SFT(AbstractObjective):
     """Negative log-likelihood with weight 1, summed over completion tokens; the unit is a token.
 
     Attributes:
-        rows: `all` graded rows, as the paper has it, or only the `correct` ones.
+        rows: `all` graded rows, or only the `correct` ones. Default `all`, as the paper has it.
     """
 
     name: ClassVar[str] = "sft"

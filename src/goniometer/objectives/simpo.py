@@ -26,9 +26,12 @@ class SimPO(AbstractObjective):
     """Prefer a prompt's correct rows by mean token log-prob; the unit is a pair.
 
     Attributes:
-        beta: scale of the mean log-probs; of the order of 2, as they are means.
-        gamma: the margin asked for, in the units of the scaled scores.
-        pairs_per_prompt: as in DPO.
+        beta: scale of the mean log-probs, per nat a token; larger than DPO's, as they are means.
+            Above 0, at most 1000; usually 0.5 to 20. Default 2.0, of the authors' 2.0 and 2.5.
+        gamma: the margin asked for, in log-odds, as beta times a mean log-prob is. At least 0.
+            Default 1.0: half of beta, where the authors advise to begin. TRL's default is 0.5.
+        pairs_per_prompt: pairs of a correct and a wrong row that are taken of a prompt, where it
+            has so many. At least 1. Default 2, ours: see DPO.
     """
 
     name: ClassVar[str] = "simpo"
