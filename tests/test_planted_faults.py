@@ -55,6 +55,16 @@ def tried(runner: subprocess.Popen, test: str) -> tuple[int, str]:
     return int(code), Path(output).read_text(encoding="utf-8")
 
 
+def test_every_fault_has_its_line_and_its_test():
+    """What a moved file leaves behind: the line must stand once, and the test be there."""
+    text = {name: (ROOT / name).read_text("utf-8") for name in {f["file"] for f in FAULTS}}
+    assert [f["fault"] for f in FAULTS if text[f["file"]].count(f["old"]) != 1] == []
+    assert [f["fault"] for f in FAULTS if f["old"] == f["new"]] == []
+    for fault in FAULTS:
+        file, function = fault["test"].split("[")[0].split("::")
+        assert f"def {function}(" in (ROOT / file).read_text("utf-8"), fault["test"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault["fault"] for fault in FAULTS])
 def test_a_planted_fault_is_found(copy: Path, runner, fault: dict[str, str]):
