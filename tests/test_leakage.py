@@ -68,7 +68,7 @@ def test_a_question_that_the_tokenizer_cannot_write_is_found_by_id_or_tokens_alo
     assert decoded[0] == decoded[1]  # the name is lost: equal words are no equal questions
     rows = [prompt("Ada has 3 apples .", base), prompt("Ben has 3 apples .", base, strange.id)]
     assert list(asked_in(rows, [strange], base)) == [(rows[1], strange)]
-    assert list(asked_in([prompt("has 3 apples .", base, "s")], [strange], base)) == []
+    assert list(asked_in([prompt(" has 3 apples .", base, "s")], [strange], base)) == []
 
 
 ARMS = [{"name": "SFT", "objective": "sft"}, {"name": "DPO", "objective": "dpo"}]
