@@ -5,13 +5,14 @@ import json
 import threading
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, final
 
 import pytest
 from trl.data_utils import extract_prompt
 
+from goniometer.config import Rollouts
 from goniometer.errors import GoniometerError
 from goniometer.model import skeleton
 from goniometer.rollouts import sources
@@ -19,6 +20,7 @@ from goniometer.rollouts.foreign import Source, encode, read
 from goniometer.rollouts.foreign.encode import UNKNOWN
 from goniometer.rollouts.foreign.ids import distinct
 from goniometer.rollouts.foreign.said import grade_of
+from goniometer.rollouts.given import read_given
 from goniometer.tasks import (
     TASKS,
     AbstractTask,
@@ -276,6 +278,25 @@ def test_a_gzipped_file_is_one_by_its_content_and_a_damaged_one_is_one_line(tmp_
     file.write_bytes(damaged)
     with pytest.raises(GoniometerError, match=r"z.jsonl.gz: not a whole gzip file: Error -3"):
         said(str(file))
+
+
+def test_a_json_document_is_a_list_of_records_where_it_is_no_log(tmp_path):
+    file = tmp_path / "list.json"
+    file.write_text(json.dumps([GROUP, GROUP | {"idx": 1, "question": "w8"}], indent=1))
+    assert said(str(file)) == [
+        replace(row, where=row.where.replace("r.jsonl: line", "list.json: entry"))
+        for row in said(lines(tmp_path, GROUP, GROUP | {"idx": 1, "question": "w8"}))
+    ]
+    settings = Rollouts(file=str(file), format="auto")
+    assert len(read_given(settings, tiny_model()).rows) == 8
+    file.write_text(json.dumps([{"id": 1, "score": 1}]))
+    with pytest.raises(GoniometerError, match="no row can be used; found 1 times the log has no"):
+        encode(said(str(file)), tiny_model())
+    file.write_text(json.dumps({"results": 1}))
+    with pytest.raises(GoniometerError, match=r"list.json: a summary without items"):
+        said(str(file))
+    with pytest.raises(GoniometerError, match=r"list.json: no list of records"):
+        said(str(file), format="texts")
 
 
 def test_rows_that_are_written_in_groups_are_read_back_as_they_were(tmp_path, monkeypatch):

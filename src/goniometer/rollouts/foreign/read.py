@@ -8,10 +8,13 @@ from typing import Any, final
 
 from goniometer.deltas.hub import hub_id
 from goniometer.errors import GoniometerError
+from goniometer.logs import FORMATS as LOGS
+from goniometer.logs.opened import Rows, opened
 from goniometer.options import nearest
 from goniometer.rollouts.data import Rollout
 from goniometer.rollouts.foreign.keys import Fields, check_fields
-from goniometer.rollouts.foreign.layouts import LAYOUTS, Rows
+from goniometer.rollouts.foreign.layouts import LAYOUTS
+from goniometer.rollouts.foreign.layouts import Rows as SaidRows
 from goniometer.rollouts.foreign.logs import log_rows
 from goniometer.rollouts.records import records
 from goniometer.rollouts.sources import rollout_of
@@ -19,7 +22,8 @@ from goniometer.tasks.hub import dataset_rows
 
 AUTO, TOKENS, LOG = "auto", "tokens", "log"
 FORMATS = (AUTO, TOKENS, *LAYOUTS, LOG)
-_LOGS = ("samples_*.jsonl", "*.eval", "*.json")
+_LOGS = ("samples_*.jsonl", "*.eval")
+_JSON = (".json", ".json.gz")  # one document: a log, or a list of records
 
 
 @final
@@ -56,7 +60,7 @@ class Source:
         check_fields(self.fields)
 
 
-def read(source: Source) -> Iterator[Rollout] | Rows:
+def read(source: Source) -> Iterator[Rollout] | SaidRows:
     """Yield what a source says, row by row: texts, or rollouts where it holds token ids.
 
     Raises:
@@ -87,24 +91,27 @@ def is_tokens(source: Source) -> bool:
     path = Path(source.reference)
     if source.format != AUTO or _is_log(path):
         return source.format == TOKENS
-    first = next(records(path), None)
+    first = next(_records(source, path), None)
     return first is None or _format_of(*first, source) == TOKENS
 
 
 def _is_log(path: Path) -> bool:
     if path.is_dir():
-        return any(next(path.rglob(pattern), None) is not None for pattern in _LOGS[:2])
+        return any(next(path.rglob(pattern), None) is not None for pattern in _LOGS)
     if any(path.match(pattern) or path.match(f"{pattern}.gz") for pattern in _LOGS):
         return True
     if not path.is_file() or path.suffix == ".parquet":
         return False
+    if path.name.endswith(_JSON):
+        found = opened(path)
+        return not isinstance(found, Rows) or any(log.recognised(found) for log in LOGS.values())
     _, first = next(records(path), ("", None))
     return isinstance(first, dict) and {"doc", "resps"} <= first.keys()
 
 
 def _records(source: Source, path: Path) -> Iterator[tuple[str, Any]]:
     if path.is_file():
-        return records(path)
+        return iter(_listed(path)) if path.name.endswith(_JSON) else records(path)
     asked = hub_id(source.reference) if "@" in source.reference else None
     if path.is_dir() or asked is not None:
         return dataset_rows(source.reference, source.split, source.subset, streamed=True)
@@ -113,6 +120,13 @@ def _records(source: Source, path: Path) -> Iterator[tuple[str, Any]]:
         fix="name a file or folder, or a data set of the Hub with its revision, as "
         "owner/name@main: nothing is fetched without one",
     )  # fmt: skip
+
+
+def _listed(path: Path) -> tuple[tuple[str, Any], ...]:
+    found = opened(path)
+    if not isinstance(found, Rows):
+        raise GoniometerError("no list of records", file=path, fix="read a log by --format log")
+    return found.rows
 
 
 def _format_of(where: str, record: Any, source: Source) -> str:
