@@ -1,19 +1,24 @@
 """What the report says and draws of what needs the model, and the map of the runs."""
 
 import math
+import re
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import vl_convert
 
 from goniometer.errors import GoniometerError
 from goniometer.report import build
+from goniometer.report.charts.chart import filled
 from goniometer.report.charts.rows import input_rows
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.plane import plane as plane_of
 from goniometer.report.page.compose import compose
 from goniometer.report.page.modules import read_modules
 from goniometer.report.page.render import render
+from goniometer.report.theme import LIGHT
 from goniometer.report.words import behaviour
 from goniometer.report.words.findings import MOST_FIRST
 from goniometer.report.words.labels import contrast
@@ -162,3 +167,17 @@ def test_modules_are_read_by_name_and_a_foreign_file_is_refused(tmp_path):
     with pytest.raises(GoniometerError, match="table of modules") as raised:
         build(found, tmp_path)
     assert "modules.parquet" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["contrasts", "agreement", "composed-0"])
+def test_one_row_is_ringed_where_a_pair_is_chosen_and_none_else(name):
+    """As the page sets the signal `who`: a dot of the pair has a ring in the accent."""
+    gallery = page_of("behaviour").gallery
+    chart = gallery.charts[name]
+    ring = re.compile(rf'<path [^>]*stroke="{LIGHT["accent"]}"')
+    rows = chart.data["pairs"]
+    assert len({row["k"] for row in rows}) > 2
+    for who, rings in ((None, 0), (0, 1)):
+        picked = replace(chart, signals=chart.signals | {"who": who})
+        svg = vl_convert.vega_to_svg(filled(gallery.bases[chart.base], picked, 400))
+        assert len(ring.findall(svg)) == rings * sum(row["k"] == 0 for row in rows)

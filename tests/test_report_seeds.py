@@ -5,7 +5,7 @@ import json
 import pytest
 
 from goniometer.report.charts.seeds import seeds
-from goniometer.report.facts.index import Index
+from goniometer.report.facts.index import Index, cosine
 from goniometer.report.facts.seeds import crossed
 from goniometer.report.notation import MINUS, points, span
 from goniometer.report.tables.seeds import differing
@@ -68,6 +68,18 @@ def test_that_tests_are_of_the_first_seed_is_said_where_there_are_several(page):
         assert ("paired-seeds" in found.tables) == several
         for name in found.gallery.forests:
             assert (", first seed: " in found.gallery.charts[name].signals["heading"]) == several
+
+
+def test_cosines_within_one_seed_are_those_of_the_two_runs_of_each_seed(page):
+    of = {frozenset((p.a, p.b)): cosine(p) for p in page.results.comparison.pairs}
+    found = crossed(page.index)
+    assert len(found) == 15
+    for row in found:
+        runs = [
+            [name, *(f"{name} seed {seed}" for seed in SEEDS)]
+            for name in (row.found.a, row.found.b)
+        ]
+        assert row.within == tuple(of[frozenset(pair)] for pair in zip(*runs, strict=True))
 
 
 def test_extreme_corrected_cosines_are_said_to_be_picked(page, study):
