@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from goniometer.report.facts.index import Index
 from goniometer.report.words.findings import answer
 from goniometer.report.words.headline import binding, groups, headline, sameness
-from goniometer.results import Results
+from goniometer.results import Reading, Results
 from goniometer.statistics import SAMENESS
 from tests.results_factory import ARMS, INITS, ORDERS, renamed, results
 
@@ -70,6 +70,15 @@ OPEN = "not told apart from a repeat"
         (
             [LIKE, FAR, FAR, FAR, FAR, FAR],
             "A and B are similar, relative to the nulls; C and D each stand apart.",
+        ),
+        (
+            [LIKE, FAR, FAR, FAR, FAR, LIKE],
+            "A and B are similar, relative to the nulls; C and D are similar to each other.",
+        ),
+        (
+            [LIKE, FAR, FAR, LIKE, FAR, FAR],
+            "A and B are similar, relative to the nulls; C is like some of them only; "
+            "D stands apart.",
         ),
         # A likeness without a floor does not bind where floors decided other pairs.
         ([SAME, LIKE, NOT, NOT, NOT, NOT], "A and B are one update; C and D each stand apart."),
@@ -173,6 +182,26 @@ def test_groups_split_the_runs_and_bind_only_what_agrees(verdicts):
     for group in found:
         for i, a in enumerate(group):
             assert all(sameness(index.pair(a, b)) in alike for b in group[i + 1 :])
+
+
+@given(st.permutations("ABCD"), st.permutations([0.3, 0.5, 0.7, 0.9]))
+def test_the_closest_runs_are_grouped_first_in_whatever_order_they_are_named(names, cosines):
+    """AB, BC, CD, BD alike, AC and AD not: B joins A, or C and D: the nearest decides."""
+    verdicts = dict(zip(("AB", "BC", "CD", "BD"), cosines, strict=True))
+    pairs = []
+    for pair in judged([LIKE] * 6).comparison.pairs:
+        value = verdicts.get(pair.a + pair.b)
+        scopes = {"union": pair.scopes["union"].model_copy(
+            update={"readings": {"cosine": Reading(value=value or -0.2)}}
+        )}  # fmt: skip
+        verdict = LIKE if value else "opposed, relative to the nulls"
+        pairs.append(pair.model_copy(update={"verdict": verdict, "scopes": scopes}))
+    comparison = BASE.comparison.model_copy(update={"pairs": tuple(pairs)})
+    index = Index(Results(title="t", versions={}, comparison=comparison))
+    found = {frozenset(group) for group in groups(index, names, binding(index.arm_pairs))}
+    nearer_to_a = verdicts["AB"] > max(verdicts["BC"], verdicts["BD"])
+    expected = {"AB", "CD"} if nearer_to_a else {"A", "BCD"}
+    assert found == {frozenset(group) for group in expected}
 
 
 @given(st.lists(st.sampled_from(sorted(SAMENESS)), min_size=6, max_size=6))

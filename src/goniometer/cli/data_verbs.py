@@ -41,7 +41,7 @@ def rollouts(  # noqa: PLR0913, PLR0917 (an option each)
 ) -> None:
     """Import rollouts that others wrote into the Parquet that a study's rollouts.file names.
 
-    Labels that are words, such as [invalid], are ungraded and counted.
+    Labels that are words, such as "invalid", are ungraded and counted.
 
     [bold]Examples[/bold]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from goniometer.report import notation
-from goniometer.report.facts.index import Index
+from goniometer.report.facts.index import Index, cosine
 from goniometer.report.words import steps
 from goniometer.results import PairReadings
 
@@ -35,20 +35,28 @@ def binding(pairs: Sequence[PairReadings]) -> frozenset[Sameness]:
 
 
 def groups(index: Index, names: Sequence[str], alike: frozenset[Sameness]) -> list[list[str]]:
-    """Split runs into sets in which every pair is alike, first come first.
+    """Split runs into sets in which every pair is alike, first come first; the closest join first.
 
-    Sameness by pairs need not be transitive: a run joins a set only if it agrees with all of it.
+    Sameness by pairs need not be transitive: two sets join only where all of their pairs agree.
     """
-    found: list[list[str]] = []
-    for name in names:
-        for group in found:
-            pairs = [index.pair(name, member) for member in group]
-            if all(pair and sameness(pair) in alike for pair in pairs):
-                group.append(name)
-                break
-        else:
-            found.append([name])
-    return found
+    of = {name: [name] for name in names}
+    bound = [pair for pair in index.comparison.pairs if sameness(pair) in alike]
+    for pair in sorted(bound, key=_closeness, reverse=True):
+        one, other = of.get(pair.a), of.get(pair.b)
+        if one is None or other is None or one is other:
+            continue
+        between = [index.pair(a, b) for a in one for b in other]
+        if all(found and sameness(found) in alike for found in between):
+            one += other
+            of.update(dict.fromkeys(other, one))
+    places = {name: place for place, name in enumerate(names)}
+    found = dict.fromkeys(tuple(sorted(group, key=places.__getitem__)) for group in of.values())
+    return [list(group) for group in found]
+
+
+def _closeness(pair: PairReadings) -> float:
+    value = cosine(pair)
+    return 1.0 if value is None else value
 
 
 def headline(index: Index) -> str:
@@ -104,7 +112,9 @@ def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) 
         return f"{'all of ' if len(names) > 3 else ''}{many[0]} are {one}"
     # Groups that a pair leaves open are not called different ones.
     grouped = {name for group in found if len(group) > 1 for name in group}
-    other = f"are {one} too" if any({p.a, p.b} <= grouped for p in untold) else "are another"
+    open_between = any({p.a, p.b} <= grouped for p in untold)
+    distinct = "are similar to each other" if "similar" in alike else "are another"
+    other = f"are {one} too" if open_between else distinct
     parts = [f"{many[0]} are {one}", *(f"{group} {other}" for group in many[1:])]
     if len(many) > MOST_GROUPS:
         largest = notation.listed(max(found, key=len))
@@ -118,12 +128,15 @@ def _grouped(index: Index, names: Sequence[str], pairs: Sequence[PairReadings]) 
     apart = [name for name in alone if name not in bound and name not in maybe]
     if open_:
         parts.append(_left_open(open_, untold))
+    # Without floors the runs are like each other at most.
+    agree = ("agrees with", "each agree with")
+    verbs = ("is like", "are each like") if "similar" in alike else agree
     for some, left in (
-        ([n for n in partly if n not in maybe], "with some of them only"),
-        ([n for n in partly if n in maybe], f"with some of them, others {UNTOLD}"),
+        ([n for n in partly if n not in maybe], "some of them only"),
+        ([n for n in partly if n in maybe], f"some of them, others {UNTOLD}"),
     ):
-        verb = "agrees" if len(some) == 1 else "each agree"
         if some:
+            verb = verbs[0] if len(some) == 1 else verbs[1]
             parts.append(f"{notation.listed(some)} {verb} {left}")
     if apart:
         verb = "stands" if len(apart) == 1 else "each stand"
