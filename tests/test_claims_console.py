@@ -77,7 +77,7 @@ def test_bad_input_is_one_line_and_exit_code_2(study, tmp_path):
 def test_it_answers_in_seconds_without_torch(study):
     """Twice what it is asked for, on a machine that others use too."""
     code = (
-        "import sys; from goniometer.claims_console import tried; from pathlib import Path;"
+        "import sys; from goniometer.console.claims import tried; from pathlib import Path;"
         f"tried(Path({str(study)!r}), json_file=None, number=None);"
         "assert not {'torch', 'transformers', 'altair', 'pandas'} & set(sys.modules)"
     )

@@ -277,10 +277,10 @@ def test_a_gate_that_cannot_be_read_is_said_before_any_work(adapters, tmp_path):
 
 def test_interrupted_is_exit_code_130(adapters, tmp_path):
     code = (
-        "import sys; from unittest.mock import patch; import goniometer.console\n"
+        "import sys; from unittest.mock import patch; import goniometer.console.compare\n"
         "from goniometer.cli import main\n"
         f"sys.argv = ['goniometer', 'compare', 'a', 'b', '-o', {str(tmp_path / 'out')!r}]\n"
-        "with patch('goniometer.console.compared', side_effect=KeyboardInterrupt): main()"
+        "with patch('goniometer.console.compare.compared', side_effect=KeyboardInterrupt): main()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

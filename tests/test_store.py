@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from goniometer.atomic import MANIFEST, write_folder
 from goniometer.errors import GoniometerError
-from goniometer.store import MANIFEST, Store, write_folder
+from goniometer.store import Store
 
 
 def writer(text: str):

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any, final
 
 import goniometer
+from goniometer.comparison.options import Options
 from goniometer.deltas import tensors
-from goniometer.library import Options, compare_with
+from goniometer.library import compare_with
 from goniometer.progress import Silent
 from goniometer.results import to_json
 from goniometer.seeds import derive

@@ -113,14 +113,14 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
     0 done, 1 a gate tripped (the report is written), 2 bad input, 130 interrupted
     """
-    from goniometer.console import compared
-    from goniometer.library import Options
-    from goniometer.store import check_replaceable
+    from goniometer.atomic import check_replaceable
+    from goniometer.comparison.options import Options
+    from goniometer.console.compare import compared
 
     check_replaceable(out)
     task_options = {}
     if option:
-        from goniometer.rollouts_console import key_values, typed
+        from goniometer.console.key_values import key_values, typed
 
         task_options = typed(key_values(option, "--option"))
     options = Options(

@@ -52,8 +52,9 @@ def rollouts(  # noqa: PLR0913, PLR0917 (an option each)
     goniometer rollouts dump.parquet --field completion=answer --field label=is_right
     --model models/base -o rollouts.parquet
     """
+    from goniometer.console.key_values import key_values, typed
+    from goniometer.console.rollouts import Wanted, imported
     from goniometer.rollouts.foreign import Source
-    from goniometer.rollouts_console import Wanted, imported, key_values, typed
 
     fields = key_values(field or [], "--field")
     given = [Source(one, layout, fields, split, subset, filter_, metric) for one in source]
@@ -115,7 +116,7 @@ def paired(
 
     goniometer paired a.jsonl b.jsonl c.jsonl --grade gsm8k --json paired.json
     """
-    from goniometer.paired_console import paired_logs
+    from goniometer.console.paired import paired_logs
 
     paired_logs(
         logs,

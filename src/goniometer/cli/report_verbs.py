@@ -30,7 +30,7 @@ def claims(
 
     goniometer claims runs/arithmetic --claim 10 --json claims.json
     """
-    from goniometer.claims_console import tried
+    from goniometer.console.claims import tried
 
     tried(folder, json_file=json_file, number=number)
 

@@ -51,7 +51,7 @@ def study(
     if not plan:
         _study(study_file, out, "report")
         return
-    from goniometer.console import planned
+    from goniometer.console.study import planned
     from goniometer.study_file import read_study
 
     settings = read_study(study_file)
@@ -89,7 +89,7 @@ def evaluate(study_file: StudyFile, out: RunFolder = None) -> None:
 
 
 def _study(study_file: Path, out: Path | None, until: str) -> None:
-    from goniometer.console import studied
+    from goniometer.console.study import studied
     from goniometer.study_file import read_study
 
     settings = read_study(study_file)

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goniometer.atomic import write_folder
 from goniometer.geometry.readings import Readings
 from goniometer.geometry.table import write_modules
 from goniometer.report import FigureFormat, build
 from goniometer.results import Results, to_json
-from goniometer.store import write_folder
 from goniometer.tidy import write_tables
 
 if TYPE_CHECKING:

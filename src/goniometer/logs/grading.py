@@ -58,9 +58,8 @@ def graded(log: Log, how: str, extractor: str | None = None) -> tuple[Log, dict[
     """
     if how not in GRADERS:
         raise GoniometerError(
-            "no such grader", key=f"--grade {how}", expected=f"one of {', '.join(GRADERS)}",
-            fix=nearest(how, list(GRADERS)),
-        )  # fmt: skip
+            "no such grader", key=f"--grade {how}", fix=nearest(how, list(GRADERS))
+        )
     grader = GRADERS[how]
     if log.metric is not None:
         raise GoniometerError(

@@ -9,11 +9,12 @@ from typing import Any
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from goniometer.atomic import MANIFEST, write_folder
 from goniometer.cache import cache_folder
 from goniometer.deltas.hub import Located
 from goniometer.errors import GoniometerError
-from goniometer.model.language_model import LOCAL, LanguageModel, no_progress_bars, refused
-from goniometer.store import MANIFEST, write_folder
+from goniometer.model.boundary import LOCAL, no_progress_bars, refused
+from goniometer.model.language_model import LanguageModel
 
 
 def converted(package: str) -> Located:

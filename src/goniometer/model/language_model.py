@@ -1,8 +1,7 @@
-"""A causal network with its tokenizer: loaded, saved, and what it makes of texts."""
+"""A causal network with its tokenizer: what it makes of texts, and saved."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +10,9 @@ from typing import Any, final
 import torch
 from jinja2 import TemplateError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils import logging
 
 from goniometer.errors import GoniometerError
-from goniometer.model.reference import find
-
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
+from goniometer.model.boundary import no_progress_bars
 
 
 @final
@@ -111,74 +106,3 @@ class LanguageModel:
             list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return str(text)
-
-
-def load(
-    reference: str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> LanguageModel:
-    """Load the model that a reference names.
-
-    Safetensors only, no remote code. What the folder's generation config recommends (top-k,
-    penalties, ...) is dropped: it would bend the distribution that is sampled from.
-
-    Args:
-        reference: as `find` reads it; the model's name is what it found.
-        device: where the weights go; `auto` is cuda where there is one.
-        dtype: of the weights, whatever they are stored in.
-
-    Raises:
-        GoniometerError: as `find`; weights that are missing or do not fit, no end token, no such
-            device, or what else transformers cannot load.
-    """
-    found = find(reference)
-    folder = found.path
-    tokenizer = load_tokenizer(folder)
-    with refused(folder), no_progress_bars():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
-        )
-    network, info = loaded
-    if info["missing_keys"]:
-        # transformers would draw them at random and go on.
-        missing = sorted(info["missing_keys"])
-        raise GoniometerError(f"{len(missing)} weights are missing", file=folder, key=missing[0])
-    network.generation_config = GenerationConfig()
-    with refused(folder):
-        network = network.to(_device(device)).eval()
-    return LanguageModel(network, tokenizer, found.source)
-
-
-def _device(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a model's folder.
-
-    Raises:
-        GoniometerError: what transformers cannot load.
-    """
-    with refused(folder):
-        return AutoTokenizer.from_pretrained(folder, **LOCAL)
-
-
-@contextmanager
-def refused(where: object) -> Iterator[None]:
-    """Say in one line what transformers finds wrong with somebody's model."""
-    try:
-        yield
-    except Exception as error:  # of whatever type
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise GoniometerError(f"cannot be loaded: {reason}", file=where) from error
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Keep transformers' own bars off the terminal, which has ours."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from goniometer.deltas.hub import Located, hub_id, locate
 from goniometer.errors import GoniometerError
+from goniometer.model.gguf import converted
 
 EMBEDDED = ("base", "teacher")
 # What a tokenizer may be made of, besides the config and the weights.
@@ -46,8 +47,6 @@ def find(reference: str, *, weights: bool = True) -> Located:
     if kind == "embedded":
         found = _embedded(name)
     elif kind == "package":
-        from goniometer.model.gguf import converted
-
         found = converted(name)
     elif "@" in reference and hub_id(reference) is not None:
         found = locate(reference, _TOKENIZER, weights=weights)

@@ -13,7 +13,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from goniometer.deltas.hub import hub_id
-from goniometer.model.language_model import LOCAL, LanguageModel, load_tokenizer, refused
+from goniometer.model.boundary import LOCAL, refused
+from goniometer.model.language_model import LanguageModel
+from goniometer.model.load import load_tokenizer
 from goniometer.model.reference import find
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from goniometer.atomic import write_folder
 from goniometer.paired import words
 from goniometer.paired.forest import forest
 from goniometer.report import theme
 from goniometer.report.markdown import table
 from goniometer.results.paired import PairedLogs, paired_json
-from goniometer.store import write_folder
 
 
 def write_paired(found: PairedLogs, folder: Path) -> Path:

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from goniometer.atomic import write_file
 from goniometer.claims import judge
-from goniometer.console import stdout
+from goniometer.console.terminal import stdout
 from goniometer.errors import GoniometerError
 from goniometer.report.tables.claims import FLOOR, HEADS, STATES, over, texts
 from goniometer.results import Claim, Results, read_results, results_folder
-from goniometer.store import write_file
 
 _STYLES = {"holds": "green", "does not hold": "red", "not measured": "dim"}
 _PART_STYLES = {True: "green", False: "red", None: "dim"}

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from goniometer.console import stdout
+from goniometer.atomic import check_replaceable, write_file
+from goniometer.console.terminal import stdout
 from goniometer.paired import compare_logs, read_named, words, write_paired
 from goniometer.progress import bars
 from goniometer.results.paired import PairedLogs, paired_json
-from goniometer.store import check_replaceable, write_file
 
 _STYLES = {
     "different": "red",

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import yaml
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from goniometer import tasks
-from goniometer.console import stdout
+from goniometer.console.terminal import stdout
 from goniometer.errors import GoniometerError
 from goniometer.model import skeleton
 from goniometer.progress import bars
@@ -61,29 +60,6 @@ def imported(given: Sequence[Source], model: str, out: Path, wanted: Wanted) -> 
             sources.save(found.rollouts, out)
     print_imported(found, stdout())
     stdout().print(f"rollouts: {out}", soft_wrap=True, highlight=False)
-
-
-def key_values(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Take KEY=VALUE texts apart.
-
-    Raises:
-        GoniometerError: a text without an equals sign.
-    """
-    found = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise GoniometerError("no KEY=VALUE", key=option, found=repr(text))
-        found[key] = value
-    return found
-
-
-def typed(values: Mapping[str, str]) -> dict[str, Any]:
-    """Read each value as YAML does: numbers and truth values are what they look like."""
-    try:
-        return {key: yaml.safe_load(value) for key, value in values.items()}
-    except yaml.YAMLError as error:
-        raise GoniometerError(f"not a value: {error}", key="--option") from None
 
 
 def print_imported(found: Imported, console: Console) -> None:

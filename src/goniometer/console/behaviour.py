@@ -5,7 +5,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Reading, Segment
+from goniometer.console.terminal import number
+from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Segment
 
 
 def print_behaviour(found: Behaviour | None, console: Console) -> None:
@@ -30,8 +31,8 @@ def _paths(segments: tuple[Segment, ...], items: int) -> Table:
     for one in segments:
         places = (0, len(one.positions) // 2, -1)
         row = [_optional(one.loss[i]) for i in places]
-        row += [_reading(one.midpoint), _band(one.midpoint_low, one.midpoint_high)]
-        row.append(_reading(one.barrier))
+        row += [number(one.midpoint, 4), _band(one.midpoint_low, one.midpoint_high)]
+        row.append(number(one.barrier, 4))
         if one.accuracy:
             row.append(", ".join(_optional(one.accuracy[i], 3) for i in places))
         table.add_row(escape(one.start), escape(one.end), *row)
@@ -52,10 +53,10 @@ def _alike(found: Behaviour) -> Table:
             escape(pair.a),
             escape(pair.b),
             _lowest(pair),
-            _reading(pair.layers[-1].cka),
+            number(pair.layers[-1].cka, 4),
             "" if said is None else f"{said.same_outcome:.3f}",
-            "" if said is None else _reading(said.kappa, 3),
-            _reading(kl[ends], 3) if ends in kl else "",
+            "" if said is None else number(said.kappa, 3),
+            number(kl[ends], 3) if ends in kl else "",
         )
     return table
 
@@ -66,9 +67,9 @@ def _sums(composed: tuple[Composed, ...]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for one in composed:
         kind = "sum" if one.weights == (1, 1) else "mean"
-        numbers = [_reading(one.nll), _reading(one.expected), _reading(one.interference)]
+        numbers = [number(one.nll, 4), number(one.expected, 4), number(one.interference, 4)]
         numbers.append(_band(one.interference_low, one.interference_high))
-        table.add_row(escape(one.a), escape(one.b), kind, *numbers, _reading(one.by_cosine))
+        table.add_row(escape(one.a), escape(one.b), kind, *numbers, number(one.by_cosine, 4))
     return table
 
 
@@ -82,10 +83,6 @@ def _table(title: str, names: list[str]) -> Table:
 def _lowest(pair: PairSimilarity) -> str:
     known = [layer.cka.value for layer in pair.layers if layer.cka.value is not None]
     return f"{min(known):.4f}" if known else "undefined"
-
-
-def _reading(reading: Reading, digits: int = 4) -> str:
-    return "undefined" if reading.value is None else f"{reading.value:.{digits}f}"
 
 
 def _optional(value: float | None, digits: int = 4) -> str:

@@ -1,0 +1,1 @@
+"""The terminal: a file a verb, and under them a file for each thing printed."""
