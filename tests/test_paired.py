@@ -181,5 +181,7 @@ def test_answers_without_scores_ask_for_a_grader(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", [{"id": 1, "output": "x", "gold": 2}])
     with pytest.raises(GoniometerError, match="--grade"):
         compared(path, f"again={path}")
-    with pytest.raises(GoniometerError, match="no such grader"):
-        compared(path, f"again={path}", grade="gsm9k")
+    for grade, fix in (("gsm9k", "Did you mean 'gsm8k'?"), ("other", "Known are gsm8k")):
+        with pytest.raises(GoniometerError) as refused:
+            compared(path, f"again={path}", grade=grade)
+        assert str(refused.value) == f"--grade {grade}: no such grader. {fix}"
