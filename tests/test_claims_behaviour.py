@@ -23,26 +23,26 @@ COLLAPSED = (1.0, 0.97, 0.95, 0.94, 0.93, 0.5, 0.45)
          "does not hold"),
         (5, {"segments": {GRPO: (1.0, 0.8, 0.8, 0.9, 0.8)}, "monotone": {GRPO: False}},
          "does not hold"),
-        (5, {"monotone": {GRPO: None}}, "not measured"),
+        (5, {"monotone": {GRPO: None}}, "undecided"),
         # Turns that are not sure are not none.
-        (5, {"segments": {GRPO: (1.0, 0.9, 0.95, 0.93, 0.92)}}, "not measured"),
+        (5, {"segments": {GRPO: (1.0, 0.9, 0.95, 0.93, 0.92)}}, "undecided"),
         # A repeat has the same barrier.
-        (5, {"segments": {GRPO: HUMP, SEEDS: HUMP}, "monotone": {GRPO: False}}, "not measured"),
-        (5, {"segments": {GRPO: (1.0, 1.0, 0.972, 0.93, 0.92)}}, "not measured"),  # midpoint open
+        (5, {"segments": {GRPO: HUMP, SEEDS: HUMP}, "monotone": {GRPO: False}}, "undecided"),
+        (5, {"segments": {GRPO: (1.0, 1.0, 0.972, 0.93, 0.92)}}, "undecided"),  # midpoint open
         (7, {"segments": {RIFT: (1.0, 1.2, 1.25, 1.3, 1.5)}}, "does not hold"),  # the chord
-        (7, {"segments": {SFT: (1.0, 1.0, 1.008, 1.0, 1.0)}}, "not measured"),
-        (7, {"segments": {SEEDS: (1, 2, 5, 3, 1)}}, "not measured"),  # seeds stand apart as far
-        (7, {"segments": {SFT: (1.0, 1.0, NAN, 1.0, 1.0)}}, "not measured"),
+        (7, {"segments": {SFT: (1.0, 1.0, 1.008, 1.0, 1.0)}}, "undecided"),
+        (7, {"segments": {SEEDS: (1, 2, 5, 3, 1)}}, "undecided"),  # seeds stand apart as far
+        (7, {"segments": {SFT: (1.0, 1.0, NAN, 1.0, 1.0)}}, "undecided"),
         (10, {"segments": {SEEDS: HUMP}}, "does not hold"),
         (10, {"segments": {ORDER: HUMP}}, "holds"),  # of one init
         (8, {"cka": {("base", "preferred"): (0.99,) * 7}}, "does not hold"),
-        (8, {"cka": {SFT: (1.0, 0.97, 0.95, 0.94, 0.93, 0.70, 0.70)}}, "not measured"),
+        (8, {"cka": {SFT: (1.0, 0.97, 0.95, 0.94, 0.93, 0.70, 0.70)}}, "undecided"),
         (8, {"cka": {SFT: (0.5,) * 7}}, "does not hold"),  # low, but falls nowhere
-        (8, {"cka": {SEEDS: COLLAPSED}}, "not measured"),  # two seeds collapse too
+        (8, {"cka": {SEEDS: COLLAPSED}}, "undecided"),  # two seeds collapse too
         (8, {"cka": {("everything", "mixed"): (0.999,) * 6 + (0.95,)}}, "does not hold"),
-        (8, {"cka": {("everything", "mixed"): (0.999,) * 6 + (0.991,)}}, "not measured"),
+        (8, {"cka": {("everything", "mixed"): (0.999,) * 6 + (0.991,)}}, "undecided"),
         (8, {"cka": {("everything", "mixed"): (0.5, *(0.999,) * 6)}}, "holds"),  # the embedding
-        (8, {"ceiling": None}, "not measured"),
+        (8, {"ceiling": None}, "undecided"),
     ],
 )  # fmt: skip
 def test_one_change_decides(claim, change, expected):
@@ -53,7 +53,7 @@ def test_one_change_decides(claim, change, expected):
 
 def test_a_hump_is_absent_only_where_the_draws_say_so():
     found = World().with_behaviour().change({"hump_high": {GRPO: 0.5}}).claim(5)
-    assert found.verdict == "not measured"
+    assert found.verdict == "undecided"
     assert [part.holds for part in found.parts] == [None, True]
 
 
@@ -62,7 +62,7 @@ def test_without_a_path_between_repeats_there_is_no_floor_and_no_verdict(claim):
     world = World().with_behaviour()
     del world.segments[SEEDS], world.segments[ORDER]
     found = world.claim(claim)
-    assert found.verdict == "not measured"
+    assert found.verdict == "undecided"
     assert "no floor" in found.found
     assert {p.floor for p in found.parts} == {None}
 
@@ -72,7 +72,7 @@ def test_paths_between_other_things_are_no_floor():
     world = World().with_behaviour()
     del world.segments[SEEDS], world.segments[ORDER]
     world.segments["preferred", "preferred, slow"] = (1.0,) * 5
-    assert world.claim(7).verdict == "not measured"
+    assert world.claim(7).verdict == "undecided"
 
 
 def test_every_seed_with_a_path_counts():

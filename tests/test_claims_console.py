@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from goniometer.claims import judge
+from goniometer.claims.parts import Verdict
+from goniometer.console.claims import STYLES
 from goniometer.report import notation
 from goniometer.report.page.compose import compose
 from goniometer.report.page.render import render
-from goniometer.report.tables.claims import claims, parts, texts
+from goniometer.report.tables.claims import RULE, VERDICTS, claims, parts, texts
 from goniometer.results import Claim, to_json
 from tests.claims_world import World
 from tests.report_cases import Outline
@@ -49,6 +52,20 @@ def test_every_claim_is_judged_anew_and_stands_with_its_parts(study):
             row = next(line for line in lines if line.startswith(f"{part.what} ["))
             state = {True: "shown", False: "refuted", None: "open"}[part.holds]
             assert row.endswith(" ".join([*texts(part), state]))
+    assert RULE in lines
+
+
+def test_every_verdict_of_a_claim_has_its_look():
+    """None is left to a KeyError; undecided looks neither decided nor absent."""
+    verdicts = set(get_args(Verdict))
+    assert set(get_args(Claim.model_fields["verdict"].annotation)) == verdicts
+    for looks in (STYLES, VERDICTS):
+        assert set(looks) == verdicts
+        assert len(set(looks.values())) == len(verdicts)
+    for verdict in verdicts:
+        claim = Claim(number=1, claim="", printed="", found="", verdict=verdict)
+        (row,) = claims([claim]).rows
+        assert (row[2].text, row[2].kind) == (verdict, VERDICTS[verdict])
 
 
 def test_claims_as_json_are_those_of_results_json(study, tmp_path):

@@ -18,55 +18,55 @@ def tried(world: World, claim: int) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("claim", "change", "expected"),
     [
-        (1, {"cosine": {("filtered", "mixed"): 0.94}, "low": 0.90}, "not measured"),
+        (1, {"cosine": {("filtered", "mixed"): 0.94}, "low": 0.90}, "undecided"),
         (1, {"cosine": {("filtered", "mixed"): 0.89}, "low": 0.90}, "does not hold"),
         (1, {"cosine": {("everything", "filtered"): 0.955}}, "does not hold"),  # below the floor
-        (1, {"low": None}, "not measured"),
-        (3, {"cosine": {("everything", "grouped"): 0.56}}, "not measured"),  # within the tolerance
+        (1, {"low": None}, "undecided"),
+        (3, {"cosine": {("everything", "grouped"): 0.56}}, "undecided"),  # within the tolerance
         (3, {"cosine": {("everything", "grouped"): 0.50}}, "does not hold"),
-        (3, {"cosine": {("everything", "dynamic"): 0.73}}, "not measured"),
-        (3, {"cosine": {("everything", "grouped"): 0.58}, "low": 0.90}, "not measured"),
+        (3, {"cosine": {("everything", "dynamic"): 0.73}}, "undecided"),
+        (3, {"cosine": {("everything", "grouped"): 0.58}, "low": 0.90}, "undecided"),
         # One order is shared: a cosine above the floor of other orders may still be below a repeat.
-        (4, {"cosine": {("everything", "grouped"): 0.965}}, "not measured"),
-        (4, {"cosine": {("everything", "grouped"): 0.015}}, "not measured"),  # within the null
+        (4, {"cosine": {("everything", "grouped"): 0.965}}, "undecided"),
+        (4, {"cosine": {("everything", "grouped"): 0.015}}, "undecided"),  # within the null
         (4, {"cosine": {("everything", "grouped"): -0.3}}, "does not hold"),  # nothing to add to
-        (4, {"growth": {("everything", "grouped"): 0.0}}, "not measured"),
+        (4, {"growth": {("everything", "grouped"): 0.0}}, "undecided"),
         (4, {"growth": {("everything", "grouped"): -0.3}}, "does not hold"),
-        (4, {"growth": {("everything", "grouped"): 0.015}}, "not measured"),
-        (4, {"growth": {("order 1", "order 2"): 0.19}}, "not measured"),  # replicates do it too
-        (4, {"low": None}, "not measured"),
+        (4, {"growth": {("everything", "grouped"): 0.015}}, "undecided"),
+        (4, {"growth": {("order 1", "order 2"): 0.19}}, "undecided"),  # replicates do it too
+        (4, {"low": None}, "undecided"),
         (6, {"cosine": {DPO_TO[2]: 0.11}}, "does not hold"),
         (6, {"cosine": {DPO_TO[0]: -0.11}}, "does not hold"),
-        (6, {"low": 0.09}, "not measured"),  # a repeat may be near-orthogonal too
+        (6, {"low": 0.09}, "undecided"),  # a repeat may be near-orthogonal too
         (6, {"cosine": {("everything", "preferred, slow"): 0.9}}, "holds"),  # not at SFT's rate
         (6, {"cosine": {("everything", "preferred, slow"): NAN}}, "holds"),
-        (6, {"rank": {"preferred": 17.0}}, "not measured"),
+        (6, {"rank": {"preferred": 17.0}}, "undecided"),
         (6, {"rank": {"preferred": 12.0}}, "does not hold"),
-        (6, {"norm": {"preferred": 2.8}}, "not measured"),
+        (6, {"norm": {"preferred": 2.8}}, "undecided"),
         (6, {"norm": {"preferred": 6.0}}, "does not hold"),
-        (6, {"norm": {"order 1": 9.0}}, "not measured"),  # replicates differ as much
-        (6, {"norm": {"preferred": 0.0}}, "not measured"),
+        (6, {"norm": {"order 1": 9.0}}, "undecided"),  # replicates differ as much
+        (6, {"norm": {"preferred": 0.0}}, "undecided"),
         (9, {"v1": {("filtered", "grouped"): 0.89}}, "does not hold"),
-        (9, {"v1": dict.fromkeys([("filtered", "grouped"), *ORDERS], 0.89)}, "not measured"),
+        (9, {"v1": dict.fromkeys([("filtered", "grouped"), *ORDERS], 0.89)}, "undecided"),
         (9, {"v1": {("filtered", "preferred"): 0.2}}, "holds"),
-        (9, {"v1_null": 0.96}, "not measured"),  # what the common init gives alone
-        (9, {"u1": {("everything", "dynamic"): 0.94}}, "not measured"),
+        (9, {"v1_null": 0.96}, "undecided"),  # what the common init gives alone
+        (9, {"u1": {("everything", "dynamic"): 0.94}}, "undecided"),
         (9, {"u1": {("everything", "preferred"): 0.99}}, "does not hold"),
-        (9, {"u1": {("order 1", "order 2"): 0.50}}, "not measured"),  # replicates differ as much
-        (10, {"cosine": {("everything", "init 1"): 0.54}}, "not measured"),
+        (9, {"u1": {("order 1", "order 2"): 0.50}}, "undecided"),  # replicates differ as much
+        (10, {"cosine": {("everything", "init 1"): 0.54}}, "undecided"),
         (10, {"cosine": {("everything", "init 1"): 0.70}}, "does not hold"),
         (10, {"cosine": {("mixed", "dynamic"): 0.01}}, "does not hold"),
         (10, {"u1": {("everything", "init 1"): 0.8}}, "does not hold"),
         (10, {"v1": {("everything", "init 1"): 0.6}}, "does not hold"),
-        (11, {"cosine": {("preferred", "preferred, slow"): 0.961}}, "not measured"),
-        (11, {"norm": {"preferred, slow": 1.45}}, "not measured"),
+        (11, {"cosine": {("preferred", "preferred, slow"): 0.961}}, "undecided"),
+        (11, {"norm": {"preferred, slow": 1.45}}, "undecided"),
         (11, {"norm": {"preferred, slow": 3.0}}, "does not hold"),
     ],
 )  # fmt: skip
 def test_one_change_decides(claim, change, expected):
     verdict, found = tried(World().change(change), claim)
     assert verdict == expected
-    assert found.startswith("undecided: ") <= (verdict == "not measured")
+    assert not found.startswith("undecided")  # the verdict says it
 
 
 def test_what_the_inputs_alone_give_is_a_null_of_v1():
@@ -79,7 +79,7 @@ def test_what_the_inputs_alone_give_is_a_null_of_v1():
     similarity = results.behaviour.similarity.model_copy(update={"input_nulls": nulls})
     behaviour = results.behaviour.model_copy(update={"similarity": similarity})
     claim = judge(results.model_copy(update={"behaviour": behaviour}))[8]
-    assert claim.verdict == "not measured"
+    assert claim.verdict == "undecided"
     assert {p.null for p in claim.parts if p.what.startswith("v1 of")} == {0.96}
 
 
@@ -122,6 +122,6 @@ def test_every_tenfold_pair_of_rates_counts_and_without_one_the_widest():
 
 def test_one_pair_of_inits_decides_nothing():
     found = World(inits=INITS[:2]).claim(10)
-    assert found.verdict == "not measured"
+    assert found.verdict == "undecided"
     assert {p.interval for p in found.parts} == {"none: one pair of inits decides nothing"}
     assert {p.holds for p in found.parts} == {None}

@@ -16,21 +16,21 @@ PAIR = ("mixed", "dynamic")
 @pytest.mark.parametrize(
     ("claim", "change", "expected"),
     [
-        (2, {"verdicts": {PAIR: "undecided"}}, "not measured"),
+        (2, {"verdicts": {PAIR: "undecided"}}, "undecided"),
         (2, {"verdicts": {PAIR: "different"}, "accuracy": {"mixed": 0.9}}, "does not hold"),
         # Different runs, by less than two runs of one arm come out apart.
-        (2, {"verdicts": {PAIR: "different"}, "accuracy": {"mixed": 0.86}}, "not measured"),
+        (2, {"verdicts": {PAIR: "different"}, "accuracy": {"mixed": 0.86}}, "undecided"),
         (2, {"verdicts": {PAIR: "different but within the margin"}}, "holds"),
         (2, {"verdicts": {("filtered", "preferred"): "undecided"}}, "holds"),  # not of the five
         # Equivalent runs of arms whose repeats come out three points apart.
-        (2, {"accuracy": {"order 1": 0.86}}, "not measured"),
-        (12, {"verdicts": {("filtered", "preferred"): "undecided"}}, "not measured"),
+        (2, {"accuracy": {"order 1": 0.86}}, "undecided"),
+        (12, {"verdicts": {("filtered", "preferred"): "undecided"}}, "undecided"),
         (12, {"verdicts": {("filtered", "preferred"): "equivalent within the margin"}},
-         "not measured"),
+         "undecided"),
         (12, {"verdicts": {("filtered", "preferred"): "different but within the margin"}}, "holds"),
         (12, {"accuracy": {"preferred": 0.80}}, "does not hold"),
-        (12, {"accuracy": {"preferred": 0.86}}, "not measured"),  # repeats differ as much
-        (12, {"accuracy": {"preferred": 0.84}}, "not measured"),
+        (12, {"accuracy": {"preferred": 0.86}}, "undecided"),  # repeats differ as much
+        (12, {"accuracy": {"preferred": 0.84}}, "undecided"),
     ],
 )  # fmt: skip
 def test_one_run_an_arm(claim, change, expected):
@@ -73,11 +73,11 @@ def test_over_seeds_the_interval_is_students_and_the_sign_that_of_the_part():
     [
         (HIGHEST, {}, "holds"),
         # A lead of the first seed's runs alone is not one of the methods.
-        (HIGHEST, {"preferred seed 1": 0.86, "preferred seed 2": 0.845}, "not measured"),
-        (HIGHEST, {"preferred seed 1": 0.80, "preferred seed 2": 0.80}, "not measured"),
+        (HIGHEST, {"preferred seed 1": 0.86, "preferred seed 2": 0.845}, "undecided"),
+        (HIGHEST, {"preferred seed 1": 0.80, "preferred seed 2": 0.80}, "undecided"),
         (HIGHEST, {"preferred": 0.80}, "does not hold"),
         (ALIKE, {}, "holds"),
-        (ALIKE, {"mixed seed 1": 0.90}, "not measured"),
+        (ALIKE, {"mixed seed 1": 0.90}, "undecided"),
     ],
 )
 def test_methods_do_not_rest_on_the_first_seed(claim, shift, expected):
@@ -108,4 +108,4 @@ def hierarchical(low: float, high: float) -> str:
 
 def test_from_five_seeds_up_the_hierarchical_interval_decides():
     assert hierarchical(-0.01, 0.015) == "holds"
-    assert hierarchical(-0.01, 0.025) == "not measured"
+    assert hierarchical(-0.01, 0.025) == "undecided"

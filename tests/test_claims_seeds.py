@@ -43,17 +43,17 @@ def rho(a: str, b: str, value: float) -> dict[tuple[str, str, str], float]:
         # The first runs' cosine is .97 throughout: the seeds say otherwise.
         (1, rho("everything", "filtered", 0.90), "does not hold"),
         (1, rho("everything", "filtered", 0.96), "holds"),
-        (1, cross("everything", "filtered", 0.36, 0.33, 0.36, 0.36, 0.33, 0.36), "not measured"),
+        (1, cross("everything", "filtered", 0.36, 0.33, 0.36, 0.36, 0.33, 0.36), "undecided"),
         (3, rho("everything", "grouped", 0.56), "does not hold"),  # surely not .02 above
-        (3, cross("everything", "grouped", 0.25, 0.2, 0.3, 0.1, 0.3, 0.2), "not measured"),
+        (3, cross("everything", "grouped", 0.25, 0.2, 0.3, 0.1, 0.3, 0.2), "undecided"),
         (4, rho("everything", "grouped", 0.99), "does not hold"),
         (4, rho("everything", "grouped", -0.2), "does not hold"),
-        (4, cross("everything", "grouped", -0.1, 0.1, 0.1, 0.0, -0.1, 0.1), "not measured"),
+        (4, cross("everything", "grouped", -0.1, 0.1, 0.1, 0.0, -0.1, 0.1), "undecided"),
         (6, rho("everything", "preferred", 0.2), "does not hold"),
         (6, rho("everything", "preferred", 0.09), "holds"),
-        (6, cross("everything", "preferred", 0.1, -0.1, 0.1, 0.1, -0.1, 0.1), "not measured"),
-        (10, {("u1", "dynamic", "dynamic seed 2"): 0.5}, "not measured"),
-        (10, {("cosine", "mixed seed 1", "dynamic seed 1"): -0.4}, "not measured"),
+        (6, cross("everything", "preferred", 0.1, -0.1, 0.1, 0.1, -0.1, 0.1), "undecided"),
+        (10, {("u1", "dynamic", "dynamic seed 2"): 0.5}, "undecided"),
+        (10, {("cosine", "mixed seed 1", "dynamic seed 1"): -0.4}, "undecided"),
         (11, rho("preferred", "preferred, slow", 0.99), "does not hold"),
         (11, rho("preferred", "preferred, slow", 0.97), "holds"),
     ],
@@ -111,7 +111,7 @@ def test_where_repeats_share_nothing_there_is_no_corrected_cosine():
     world = World(3)
     world.seeded |= cross("filtered", "filtered", -0.1, 0.0, -0.1, 0.0, 0.0, 0.0)
     claim = judge(world.results())[0]
-    assert claim.verdict == "not measured"
+    assert claim.verdict == "undecided"  # SFT and RIFT have theirs
     assert "have nothing in common" in (claim.parts[0].estimate.undefined or "")
 
 

@@ -6,12 +6,12 @@ directions.py   cosines of whole updates; sizes.py norms, ranks and learning rat
 paths.py        losses along segments; activations.py CKA; scores.py accuracies
 
 Cells are found by objective and options, at one learning rate; their names are the user's. A
-claim holds where every part of it is shown, does not hold where one part is refuted, and is not
-measured otherwise, with the numbers or the reason in `found`. No claim holds because a difference
-is not significant, no part is decided without its seed floor, and where the grid has three seeds a
-claim speaks of them, not of the first. Modules and layers of one run are no sample of runs: there
-is no interval over them. The rule of each claim, with its tolerances, is the docstring of its
-function.
+claim holds where every part of it is shown, does not hold where one part is refuted, is not
+measured where no part has an estimate, and is undecided otherwise, with the numbers or the reason
+in `found`. No claim holds because a difference is not significant, no part is decided without its
+seed floor, and where the grid has three seeds a claim speaks of them, not of the first. Modules
+and layers of one run are no sample of runs: there is no interval over them. The rule of each
+claim, with its tolerances, is the docstring of its function.
 
 To add a claim: write such a function and add its line to CLAIMS.
 """
@@ -99,16 +99,14 @@ def judge(results: Results) -> tuple[Claim, ...]:
 def _judge(row: Row, evidence: Evidence) -> Claim:
     try:
         finding = row.rule(evidence)
-        open_ = "undecided: " if finding.verdict == "not measured" else ""
-        found = open_ + finding.found
     except NotMeasuredError as reason:
         missing = ClaimPart(what=row.claim, estimate=Reading(undefined=str(reason)))
-        finding, found = Finding((missing,), str(reason)), str(reason)
+        finding = Finding((missing,), str(reason))
     return Claim(
         number=row.number,
         claim=row.claim,
         printed=row.printed,
-        found=found,
+        found=finding.found,
         verdict=finding.verdict,
         parts=finding.parts,
     )

@@ -15,7 +15,7 @@ from typing import Literal, final
 from goniometer.results import ClaimPart, Reading
 from goniometer.statistics.tango import quantile
 
-Verdict = Literal["holds", "does not hold", "not measured"]
+Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 
 LEVEL = 0.05  # of refuting a claim that holds
 ONE_RUN = "none: one run of each"
@@ -38,14 +38,21 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """What the parts give together."""
-        return settle(*(part.holds for part in self.parts))
+        return settle(self.parts)
 
 
-def settle(*parts: bool | None) -> Verdict:
-    """Join the parts of a claim: False refutes it, None leaves it open, all True make it hold."""
-    if False in parts:
+def settle(parts: Sequence[ClaimPart]) -> Verdict:
+    """Join the parts of a claim: one refutes it, all together make it hold, else it is undecided.
+
+    Undecided are numbers that were read; a claim of which no part has an estimate is not measured.
+    """
+    states = [part.holds for part in parts]
+    if False in states:
         return "does not hold"
-    return "not measured" if None in parts or not parts else "holds"
+    if states and all(states):
+        return "holds"
+    read = any(part.estimate.value is not None for part in parts)
+    return "undecided" if read else "not measured"
 
 
 def exceeds(a: float, b: float, tolerance: float) -> bool | None:

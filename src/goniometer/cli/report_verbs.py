@@ -19,7 +19,7 @@ def claims(
         Path | None, typer.Option("--json", help="Write the claims into this file.")
     ] = None,
 ) -> None:
-    """Try the claims of arXiv 2606.23740 on a study: holds, does not hold, not measured.
+    """Try the claims of arXiv 2606.23740 on a study: holds, does not hold, undecided, not measured.
 
     Each verdict stands with its parts: estimate, interval, null and seed floor. They are judged
     anew by this version, whatever results.json says. A claim that does not hold is no failure.

@@ -13,10 +13,13 @@ from goniometer.atomic import write_file
 from goniometer.claims import judge
 from goniometer.console.terminal import stdout
 from goniometer.errors import GoniometerError
-from goniometer.report.tables.claims import FLOOR, HEADS, STATES, over, texts
+from goniometer.report.tables.claims import FLOOR, HEADS, RULE, STATES, over, texts
 from goniometer.results import Claim, Results, read_results, results_folder
 
-_STYLES = {"holds": "green", "does not hold": "red", "not measured": "dim"}
+STYLES = {
+    "holds": "bold green", "does not hold": "bold red", "undecided": "bold yellow",
+    "not measured": "dim",
+}  # fmt: skip
 _PART_STYLES = {True: "green", False: "red", None: "dim"}
 
 
@@ -61,7 +64,7 @@ def print_claims(found: Sequence[Claim], console: Console) -> None:
     table.add_column("verdict", no_wrap=True)
     for claim in found:
         title = Text(f"{claim.number} {claim.claim}", style="bold")
-        verdict = Text(claim.verdict, style=f"bold {_STYLES[claim.verdict]}")
+        verdict = Text(claim.verdict, style=STYLES[claim.verdict])
         table.add_row(title, "", "", "", "", verdict)
         table.add_row(Text(f"  printed: {claim.printed}", style="dim"))
         for part in claim.parts:
@@ -76,6 +79,7 @@ def print_claims(found: Sequence[Claim], console: Console) -> None:
         f"null: what independence or no difference gives; seed floor: {FLOOR}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
+    console.print(RULE, soft_wrap=True, highlight=False)
     for i, note in enumerate(notes, 1):
         console.print(Text(f"[{i}] {note}"), soft_wrap=True)
 

@@ -119,7 +119,8 @@ class Check(Frozen):
 class ClaimPart(Frozen):
     """One number that a claim rests on, with what it is held against.
 
-    `holds` is None where the part is undecided: the claim then is not measured.
+    `holds` is True where the part is shown, False where it is refuted, and None where it is open,
+    as every part without an estimate is.
     """
 
     what: str  # "cosine of SFT and RFT"
@@ -136,13 +137,17 @@ class ClaimPart(Frozen):
 
 
 class Claim(Frozen):
-    """One claim of the reference paper, tried on these results."""
+    """One claim of the reference paper, tried on these results.
+
+    It holds where every part is shown, does not hold where one is refuted, is not measured where no
+    part has an estimate, and is undecided otherwise.
+    """
 
     number: int
     claim: str
     printed: str
     found: str
-    verdict: Literal["holds", "does not hold", "not measured"]
+    verdict: Literal["holds", "does not hold", "undecided", "not measured"]
     parts: tuple[ClaimPart, ...] = ()
 
 

@@ -6,9 +6,13 @@ from goniometer.report import notation
 from goniometer.report.tables.table import Cell, Column, Notes, Table, table
 from goniometer.results import Claim, ClaimPart
 
-VERDICTS = {"holds": "", "does not hold": "strong", "not measured": "absent"}
+VERDICTS = {"holds": "", "does not hold": "strong", "undecided": "open", "not measured": "absent"}
 STATES = {True: "shown", False: "refuted", None: "open"}
-_KINDS = {True: "", False: "strong", None: "absent"}
+_KINDS = {True: "", False: "strong", None: "open"}
+RULE = (
+    "A claim holds where every part is shown, does not hold where one is refuted, is not measured "
+    "where no part has an estimate, and is undecided otherwise."
+)
 FLOOR = "what another seed alone gives, of a corrected cosine 1 as it is divided by that"
 HEADS = ("estimate", "95 %", "null", "seed floor")
 
@@ -27,7 +31,7 @@ def claims(found: Sequence[Claim]) -> Table:
     ]
     heads = ("no.", "claim", "verdict", "printed there", "found here")
     columns = [Column(head, numeric=False) for head in heads]
-    caption = "Claims of arXiv 2606.23740, tried on this study."
+    caption = f"Claims of arXiv 2606.23740, tried on this study. {RULE}"
     return table("claims", caption, columns, rows)
 
 
