@@ -65,7 +65,11 @@ def dora(folder, network):
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "full"])
 @pytest.mark.parametrize("batch_tokens", [1, 50, 4096])
-def test_losses_at_points_are_those_of_merged_copies(tmp_path, kind, batch_tokens):
+@pytest.mark.parametrize("apart", [False, True])
+def test_losses_at_points_are_those_of_merged_copies(
+    tmp_path, monkeypatch, kind, batch_tokens, apart
+):
+    monkeypatch.setattr(losses_module, "_merging_pays", lambda *_: apart)
     model = tiny_model()
     other = {
         "lora": lambda: lora(model, 1),
@@ -94,6 +98,7 @@ def test_low_rank_runs_share_batches_and_no_batch_is_over_its_size(monkeypatch):
 
     scored = losses_module.token_logprobs
     monkeypatch.setattr(losses_module, "token_logprobs", counted)
+    monkeypatch.setattr(losses_module, "_merging_pays", lambda *_: False)
     losses_at(model, runs, along("a", "b", 11), given, batch_tokens=90)
     assert all(len(batch) * max(batch) <= 90 for batch in batches)
     assert len(batches) < 11 * len(given.items) / 4

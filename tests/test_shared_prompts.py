@@ -7,11 +7,13 @@ import pytest
 import torch
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
+from goniometer.behaviour import losses
 from goniometer.behaviour.losses import WORTH_READING, losses_at
 from goniometer.behaviour.points import point
 from goniometer.behaviour.texts import Texts
+from goniometer.deltas import LowRank
 from goniometer.model import LanguageModel
-from tests.paths import lora, merged_nll
+from tests.paths import delta_of, lora, merged_nll
 from tests.tiny_model import tiny_model, tiny_tokenizer
 
 BEGINNING, COUNT = tuple(range(10, 26)), 20
@@ -60,7 +62,9 @@ def tokens_read(model: LanguageModel, work) -> list[int]:
 
 @pytest.mark.parametrize("model", [tiny_model, windowed], ids=["full", "windowed"])
 @pytest.mark.parametrize("batch_tokens", [1, 60, 4096])
-def test_losses_are_those_of_whole_texts_at_merged_weights(model, batch_tokens):
+@pytest.mark.parametrize("apart", [False, True])
+def test_losses_are_those_of_whole_texts_at_merged_weights(monkeypatch, model, batch_tokens, apart):
+    monkeypatch.setattr(losses, "_merging_pays", lambda *_: apart)
     model = model()
     runs, given = {"a": lora(model, 0), "b": lora(model, 1)}, begun()
     assert given.shared == len(BEGINNING)
@@ -70,7 +74,9 @@ def test_losses_are_those_of_whole_texts_at_merged_weights(model, batch_tokens):
         np.testing.assert_allclose(found.sums[where], merged, rtol=1e-6)
 
 
-def test_the_beginning_is_read_once_at_each_point():
+@pytest.mark.parametrize(("apart", "runs_of_the_network"), [(False, 2), (True, 4)])
+def test_the_beginning_is_read_once_at_each_point(monkeypatch, apart, runs_of_the_network):
+    monkeypatch.setattr(losses, "_merging_pays", lambda *_: apart)
     model = tiny_model()
     runs, given = {"a": lora(model, 0)}, begun()
     rest = sum(given.lengths) - COUNT * len(BEGINNING)
@@ -79,7 +85,16 @@ def test_the_beginning_is_read_once_at_each_point():
     assert sum(counts) == 3 * (len(BEGINNING) + rest)
     counts = tokens_read(model, lambda: losses_at(model, runs, points, given, batch_tokens=4096))
     assert counts[0] == 3 * len(BEGINNING)
-    assert len(counts) == 2
+    assert len(counts) == runs_of_the_network
+
+
+def test_a_point_runs_alone_where_a_merged_weight_costs_less():
+    """A module m x n has m n entries to move, against m + n sums of products a token."""
+    m, n = 12, 36
+    run = delta_of({"x": LowRank(torch.ones(m, 2), torch.ones(2, n), 1.0)})
+    for tokens in (8, 9, 10):
+        moved, by_outputs = 2 * m * n, 2 * tokens * (m + n)
+        assert losses._merging_pays([run, run], tokens) is (moved < by_outputs)
 
 
 def test_what_does_not_pay_is_read_whole():

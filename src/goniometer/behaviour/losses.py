@@ -3,8 +3,9 @@
 A point is a coefficient for each run. Points that mix the same runs share their batches: rows of
 one batch are the same texts at different points, so nothing is merged, no row is padded to another
 text's length where one text fills a batch, and the updates' low-rank factors are met once. What all
-prompts begin with (a chat template's system turn) is read once at each point. Updates that are no
-low rank (DoRA, full checkpoints) run a point at a time, one moved weight at a time.
+prompts begin with (a chat template's system turn) is read once at each point. A point runs alone,
+one moved weight at a time, where its tokens are so many that this is cheaper, and where updates
+are no low rank (DoRA, full checkpoints).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -89,12 +90,18 @@ def losses_at(
         chosen = [deltas[run] for run in runs]
         stacked = many.issuperset(runs)
         shared = _shared(base, texts, len(mixed)) if stacked else 0
-        longest = max(1, batch_tokens // (max(texts.lengths) - shared)) if stacked else 1
+        rest = [length - shared for length in texts.lengths]
+        apart = not stacked or _merging_pays(chosen, min(sum(rest), batch_tokens))
+        longest = max(1, batch_tokens // max(shared, *rest)) if stacked else 1
         for part in _parts(mixed, longest):
             coefficients = torch.tensor([[c for _, c in where] for where in part]).double()
-            values = _scored(base, chosen, coefficients, texts, shared, batch_tokens, advance)
-            for where, by_text in zip(part, values, strict=True):
-                sums[where] = np.bincount(owner, by_text, len(items))
+            past = _past(base, chosen, coefficients, texts.prompts[0][:shared]) if shared else None
+            every = list(range(len(part)))
+            for rows in [[row] for row in every] if apart else [every]:
+                at = _At(chosen, coefficients[rows], past and partial(past, rows), apart)
+                values = _scored(base, at, texts, shared, batch_tokens, advance)
+                for row, by_text in zip(rows, values, strict=True):
+                    sums[part[row]] = np.bincount(owner, by_text, len(items))
     tokens = np.bincount(owner, [len(c) for c in texts.completions], len(items)).astype(int)
     return Losses(items, tokens, sums)
 
@@ -105,6 +112,15 @@ def _shared(base: LanguageModel, texts: Texts, points: int) -> int:
     return texts.shared if saved >= WORTH_READING and shares_past(base.network) else 0
 
 
+def _merging_pays(deltas: Sequence[Delta], tokens: int) -> bool:
+    """Whether so many tokens at one point cost less with a weight merged for them than by outputs.
+
+    Of a module m x n with ranks that add up to r: r m n products once, against r (m + n) a token.
+    """
+    shapes = [delta.outline(name).shape for delta in deltas for name in delta]
+    return tokens * sum(m + n for m, n in shapes) > sum(m * n for m, n in shapes)
+
+
 def _parts(points: Sequence[Point], most: int) -> Iterator[Sequence[Point]]:
     """Cut into as few parts as can be, of sizes as equal as can be."""
     count = -(-len(points) // most)
@@ -112,31 +128,40 @@ def _parts(points: Sequence[Point], most: int) -> Iterator[Sequence[Point]]:
         yield points[part * len(points) // count : (part + 1) * len(points) // count]
 
 
+@final
+@dataclass(frozen=True)
+class _At:
+    """Points whose rows stand side by side, and what all texts begin with as read there."""
+
+    deltas: Sequence[Delta]
+    coefficients: Float[torch.Tensor, "point delta"]
+    past: Callable[[int], Any] | None  # of so many texts at each point
+    in_flight: bool
+
+
 def _scored(
     base: LanguageModel,
-    deltas: Sequence[Delta],
-    coefficients: Float[torch.Tensor, "point delta"],
+    at: _At,
     texts: Texts,
     shared: int,
     batch_tokens: int,
     advance: Callable[[int], None],
 ) -> Float[np.ndarray, "point text"]:
     """NLL of each text at each of some points, summed over its tokens."""
-    points = len(coefficients)
+    points = len(at.coefficients)
     found = np.empty((points, len(texts.items)))
-    past = _past(base, deltas, coefficients, texts.prompts[0][:shared]) if shared else None
     batches = _batches([length - shared for length in texts.lengths], points, batch_tokens)
     for count, alike in groupby(batches, len):
         # One point serves a batch of any size.
-        rows = coefficients if points == 1 else coefficients.repeat(count, 1)
-        with perturbed(base.network, deltas, rows, in_flight=True), torch.no_grad():
+        rows = at.coefficients if points == 1 else at.coefficients.repeat(count, 1)
+        with perturbed(base.network, at.deltas, rows, in_flight=at.in_flight), torch.no_grad():
             for batch in alike:
                 logprobs, _ = token_logprobs(
                     base.network,
                     [texts.prompts[text][shared:] for text in batch for _ in range(points)],
                     [texts.completions[text] for text in batch for _ in range(points)],
                     base.pad_token,
-                    past=None if past is None else partial(past, count),
+                    past=at.past and partial(at.past, count),
                 )
                 by_row = -logprobs.double().sum(1).view(count, points)
                 found[:, batch] = by_row.T.cpu().numpy()
@@ -149,14 +174,13 @@ def _past(
     deltas: Sequence[Delta],
     coefficients: Float[torch.Tensor, "point delta"],
     tokens: Sequence[int],
-) -> Callable[[int], Any]:
-    """Read tokens once at each point; return what makes the past of so many texts at each."""
+) -> Callable[[list[int], int], Any]:
+    """Read tokens once at each point; return what makes the past of so many texts at some."""
     network: Any = base.network
     rows = torch.tensor([tokens] * len(coefficients), device=network.device)
-    with perturbed(network, deltas, coefficients, in_flight=True):
+    with perturbed(network, deltas, coefficients):
         read = read_past(network, rows, torch.ones_like(rows))
-    each = torch.arange(len(coefficients), device=network.device)
-    return lambda count: past_of(read, each.repeat(count))
+    return lambda some, count: past_of(read, torch.tensor(some * count, device=network.device))
 
 
 def _batches(lengths: Sequence[int], points: int, batch_tokens: int) -> Iterator[list[int]]:

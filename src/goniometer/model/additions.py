@@ -1,6 +1,6 @@
 """How one module runs with updates on it: by its outputs, or with another weight while it runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
@@ -15,12 +15,12 @@ Addition = tuple[int, AbstractMatrix]  # which delta, and its update
 
 
 def moved(
-    weight: nn.Parameter, additions: Sequence[Addition], coefficients: Float[Tensor, "1 delta"]
+    weight: Tensor, additions: Sequence[Addition], coefficients: Float[Tensor, "1 delta"]
 ) -> Tensor:
     """Add in float64, a block of rows at a time, and round once."""
-    found = torch.empty_like(weight.data)
+    found = torch.empty_like(weight)
     for start, stop in additions[0][1].blocks():
-        total = weight.data[start:stop].double()
+        total = weight[start:stop].double()
         for index, matrix in additions:
             rows = matrix.rows(start, stop).to(total).view_as(total)
             total = total + float(coefficients[0, index]) * rows
@@ -29,16 +29,33 @@ def moved(
 
 
 @final
-class InFlight:
-    """Hooks of a module whose weight is the moved one while it runs."""
+class Factors:
+    """The factors of all low-rank updates of a weight side by side, in the weight's precision."""
 
     def __init__(
         self,
-        weight: nn.Parameter,
+        weight: Tensor,
         additions: Sequence[Addition],
-        coefficients: Float[Tensor, "1 delta"],
+        coefficients: Float[Tensor, "row delta"],
     ) -> None:
-        self.weight, self.additions, self.coefficients = weight, additions, coefficients
+        low_rank = [(i, matrix) for i, matrix in additions if isinstance(matrix, LowRank)]
+        self.inputs = torch.cat([matrix.A.to(weight) for _, matrix in low_rank])
+        scaled = [(matrix.scale * matrix.B.double()).to(weight) for _, matrix in low_rank]
+        self.outputs = torch.cat(scaled, dim=1)
+        columns = [i for i, matrix in low_rank for _ in range(matrix.A.shape[0])]
+        self.weights = coefficients.to(weight)[:, columns]
+
+    def merged(self, weight: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
+        """Add the updates of the one row of coefficients, in one product."""
+        return torch.addmm(weight, self.outputs * self.weights[0], self.inputs)
+
+
+@final
+class InFlight:
+    """Hooks of a module whose weight is the moved one while it runs."""
+
+    def __init__(self, weight: nn.Parameter, move: Callable[[Tensor], Tensor]) -> None:
+        self.weight, self.move = weight, move
         self.own = weight.data
 
     @contextmanager
@@ -53,7 +70,7 @@ class InFlight:
             after.remove()
 
     def _before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.weight.data = moved(self.weight, self.additions, self.coefficients)
+        self.weight.data = self.move(self.own)
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
         self.weight.data = self.own
@@ -74,14 +91,8 @@ class Added:
         coefficients: Float[Tensor, "row delta"],
     ) -> None:
         self.rows = coefficients.shape[0]
-        low_rank = [(i, matrix) for i, matrix in additions if isinstance(matrix, LowRank)]
-        self.inputs = self.outputs = self.weights = None
-        if low_rank:
-            self.inputs = torch.cat([matrix.A.to(weight) for _, matrix in low_rank])
-            scaled = [(matrix.scale * matrix.B.double()).to(weight) for _, matrix in low_rank]
-            self.outputs = torch.cat(scaled, dim=1)
-            columns = [i for i, matrix in low_rank for _ in range(matrix.A.shape[0])]
-            self.weights = coefficients.to(weight)[:, columns]
+        low_rank = any(isinstance(matrix, LowRank) for _, matrix in additions)
+        self.factors = Factors(weight, additions, coefficients) if low_rank else None
         self.whole = [
             (coefficients.to(weight)[:, i], matrix.dense().to(weight))
             for i, matrix in additions
@@ -96,10 +107,10 @@ class Added:
                 "coefficients do not fit the batch", found=f"{self.rows} rows", expected=x.shape[0]
             )
         between = [1] * (x.ndim - 2)
-        if self.inputs is not None and self.outputs is not None and self.weights is not None:
-            inner = nn.functional.linear(x, self.inputs)
-            inner = inner * self.weights.view(self.rows, *between, -1)
-            output = _plus_product(output, inner, self.outputs)
+        if self.factors is not None:
+            inner = nn.functional.linear(x, self.factors.inputs)
+            inner = inner * self.factors.weights.view(self.rows, *between, -1)
+            output = _plus_product(output, inner, self.factors.outputs)
         for weights, matrix in self.whole:
             y = nn.functional.linear(x, matrix)
             output = output + weights.view(self.rows, *between, 1) * y

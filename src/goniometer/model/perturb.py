@@ -1,15 +1,19 @@
 """Run a network as if updates were added to its weights, without a merged copy of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from goniometer.deltas import AbstractMatrix, Delta, LowRank
 from goniometer.errors import GoniometerError
-from goniometer.model.additions import Added, Addition, InFlight, moved
+from goniometer.model.additions import Added, Addition, Factors, InFlight, moved
+
+EXACT = (torch.float32, torch.float64)  # a small update added in these is not rounded away
 
 
 @contextmanager
@@ -35,6 +39,8 @@ def perturbed(
         coefficients: one row for each row of the batches that are run, or one row for all.
         in_flight: form a moved weight anew each time its module runs and drop it after, so that
             one of them lives at a time, besides that of the head. Slow where a module runs often.
+            With one row of coefficients low-rank updates go this way too, where weights are in
+            float32 or better: cheaper than by outputs where a batch has many tokens.
 
     Raises:
         GoniometerError: a delta names what is absent, has no such weight or is of another shape;
@@ -56,7 +62,8 @@ def perturbed(
             for _, matrix in additions:
                 _require_shape(name, weight, matrix.shape)
             low_rank = all(isinstance(matrix, LowRank) for _, matrix in additions)
-            if isinstance(module, nn.Linear) and (low_rank or not one_point):
+            merges = id(weight) in owners and weight.dtype in EXACT
+            if isinstance(module, nn.Linear) and (not one_point or (low_rank and not merges)):
                 hook = Added(weight, additions, coefficients)
                 stack.callback(module.register_forward_hook(hook).remove)
                 continue
@@ -72,11 +79,21 @@ def perturbed(
             changed.add(id(weight))
             stack.callback(setattr, weight, "data", weight.data)
             if id(weight) in owners:
-                hooks = InFlight(weight, additions, coefficients)
+                hooks = InFlight(weight, _move(weight, additions, coefficients))
                 stack.enter_context(hooks.hooked(owners[id(weight)]))
             else:
-                weight.data = moved(weight, additions, coefficients)
+                weight.data = moved(weight.data, additions, coefficients)
         yield
+
+
+def _move(
+    weight: nn.Parameter, additions: Sequence[Addition], coefficients: Float[Tensor, "1 delta"]
+) -> Callable[[Tensor], Tensor]:
+    """Say how a weight is moved: low rank in one product, where rounding does not drown it."""
+    low_rank = all(isinstance(matrix, LowRank) for _, matrix in additions)
+    if low_rank and weight.ndim == 2 and weight.dtype in EXACT:
+        return Factors(weight, additions, coefficients).merged
+    return partial(moved, additions=additions, coefficients=coefficients)
 
 
 def require_fit(network: nn.Module, run: str, delta: Delta) -> None:
