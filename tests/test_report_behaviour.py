@@ -15,6 +15,7 @@ from goniometer.report.charts.chart import filled
 from goniometer.report.charts.rows import input_rows
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.plane import plane as plane_of
+from goniometer.report.notation import significant
 from goniometer.report.page.compose import compose
 from goniometer.report.page.modules import read_modules
 from goniometer.report.page.render import render
@@ -83,9 +84,23 @@ def test_the_answer_counts_barriers_by_their_intervals():
         for s in found.behaviour.connectivity.segments
         if "base" not in (s.start, s.end) and s.midpoint_low > 0
     ]
-    assert said[0].startswith(f"Straight paths: {len(above)} of 15 are shown to have a barrier")
-    assert "of DFT and DPO (two seeds of one objective " in said[1]
+    assert said[1].startswith(f"Straight paths: {len(above)} of 15 between runs are shown to have")
+    assert "of DFT and DPO (two seeds of one objective " in said[2]
     assert len(page_of("behaviour").answer.first) == MOST_FIRST == 6
+
+
+def test_of_no_study_the_answer_begins_with_kl_and_says_which_paths_it_counts():
+    found = behaved(results()).model_copy(update={"study": None})
+    kl = {one.run: one.kl.value for one in found.behaviour.divergence}
+    least, most = min(kl, key=kl.get), max(kl, key=kl.get)
+    n = found.behaviour.divergence[0].prompts
+    first, second, *_ = behaviour.sentences(Index(found))
+    assert first == (
+        f"KL from the base: {significant(kl[least])} ({least}) to {significant(kl[most])} ({most}) "
+        f"nats a completion, n = {n} completions."
+    )
+    assert re.match(r"Straight paths: \w+ of 15 between runs (is|are) shown", second)
+    assert first in compose(found).answer.first
 
 
 @pytest.mark.parametrize("seed", range(3))

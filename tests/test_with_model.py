@@ -3,7 +3,11 @@
 import dataclasses
 import json
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import peft
 import pytest
@@ -11,7 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import goniometer
-from goniometer import with_model
+from goniometer import progress, results, with_model
 from goniometer.behaviour import survey_file
 from goniometer.behaviour.points import Paths, point
 from goniometer.behaviour.survey import Greedy, survey
@@ -196,6 +200,7 @@ def test_data_that_cannot_serve_is_one_line(home, tmp_path, command: Command, fa
         (("--base", "embedded:base", "--data", "none.parquet"), "no such file of rollouts"),
         (("--base", "embedded:base", "--data", "DATA", "--task", "gsm9k"), "unknown task 'gsm9k'"),
         (("--base", "embedded:base", "--data", "DATA", "--option", "x=1"), "options, and no task"),
+        (("--positions", "3"), "--positions: points of paths, and no texts"),
     ],
 )
 def test_options_that_do_not_go_together_are_one_line(home, tmp_path, command, options, message):
@@ -204,6 +209,63 @@ def test_options_that_do_not_go_together_are_one_line(home, tmp_path, command, o
     code, _, lines = command("compare", home / "a", home / "b", *given, "-o", tmp_path / "out")
     assert code == 2
     assert message in lines[-1]
+
+
+@pytest.mark.parametrize("positions", [4, 1, -3])
+def test_positions_are_refused_as_a_study_refuses_them(home, tmp_path, command, positions: int):
+    (line,) = refused(command, study_file(tmp_path, paths={"positions": positions}))
+    words = line.partition("paths.positions: ")[2]
+    given = ("--base", "embedded:base", "--data", home / "rollouts.parquet")
+    out = tmp_path / "report"
+    code, _, lines = command(
+        "compare", home / "a", home / "b", *given, "--positions", positions, "-o", out
+    )
+    assert (code, lines) == (2, [f"goniometer: --positions: {words}"])
+    with pytest.raises(goniometer.GoniometerError, match="--positions") as raised:
+        goniometer.compare([home / "a", home / "b"], positions=positions)
+    assert words in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def few(home, tmp_path_factory) -> tuple[str, goniometer.results.Results]:
+    """What the command says into a file, and finds, at three points."""
+    out = tmp_path_factory.mktemp("few")
+    given = ["--base", "embedded:base", "--data", "rollouts.parquet", "--positions", "3"]
+    done = subprocess.run(
+        [sys.executable, "-m", "goniometer", "compare", "a", "b", *given, "-o", out],
+        cwd=home, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stderr, results.read_results(out / "results.json")
+
+
+def test_fewer_positions_are_some_of_the_same_path(few, found):
+    whole = found.results.behaviour.connectivity.segments
+    for one, other in zip(few[1].behaviour.connectivity.segments, whole, strict=True):
+        assert one.positions == (0, 0.5, 1)
+        assert one.loss == pytest.approx(other.loss[::5], rel=1e-6)
+        assert one.midpoint.value == pytest.approx(other.midpoint.value, abs=1e-6)
+
+
+def test_a_file_gets_the_forecast_and_a_line_a_stage(few):
+    lines = few[0].splitlines()
+    # base, a, b, three midpoints and the sum, for 6 right rows
+    start = lines.index("losses along paths: 7 points on 3 paths x 6 texts")
+    assert re.fullmatch(r"losses along paths [0-9.]+ s", lines[start + 1])
+    for stage in ("read runs", "compare modules", "similarity of activations", "KL", "write rep"):
+        assert any(re.match(rf"{stage}.* [0-9.]+ s$", line) for line in lines)
+
+
+def test_a_long_task_without_a_terminal_forecasts_once(monkeypatch, capsys):
+    clock = iter([100.0, 110.0, 140.0, 160.0, 180.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with progress.bars() as bars, bars.task("reading", 8) as advance:
+        for _ in range(3):
+            advance(1)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "reading: 2 of 8 in 40 s, about 120 s left", "reading 80.0 s",
+    ]  # fmt: skip
 
 
 def test_a_base_that_does_not_fit_names_the_first_mismatch(home, tmp_path, command: Command):

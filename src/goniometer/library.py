@@ -38,6 +38,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
     data: str | Path | None = None,
     task: str | None = None,
     task_options: Mapping[str, Any] | None = None,
+    positions: int | None = None,
     progress: bool = False,
 ) -> Compared:
     """Compare some fine-tunes, as `goniometer compare` does; nothing is written or printed.
@@ -58,6 +59,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
             along paths, similarity of activations, KL, sums of runs.
         task: a task whose test problems are answered too: accuracy along paths, agreement.
         task_options: of the task.
+        positions: points of a path, both ends among them: odd, from 3 up; 11 if absent.
         progress: show bars on stderr.
 
     Raises:
@@ -76,7 +78,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
     origin, base, initial = (None if x is None else argument_of(x) for x in (origin, base, initial))
     options = Options(
         origin, base, initial, k, draws, seed, over, exact, base_measures,
-        None if data is None else str(data), task, task_options or {},
+        None if data is None else str(data), task, task_options or {}, positions,
     )  # fmt: skip
     with bars() if progress else nullcontext(Silent()) as shown:
         return compare_with(runs, options, shown)
@@ -143,6 +145,7 @@ def _with_model(
             task=None if options.task is None else (options.task, options.task_options),
             name=options.base_name,
             seed=options.seed,
+            positions=options.positions,
         )
 
 

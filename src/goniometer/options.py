@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from goniometer.errors import AbsentError, Faults, GoniometerError, GoniometerErrors
 
@@ -39,6 +40,25 @@ def from_options(kind: type[Kind], options: Mapping[str, object], where: str, ke
         made = _validated(kind, given, where, key)
     faults.raise_any()
     return made
+
+
+def require(kind: Any, value: object, key: str) -> None:
+    """Require a value that a type with its limits takes, as a study file's section would.
+
+    Raises:
+        GoniometerError: the first fault, in the words of a study file.
+    """
+    try:
+        TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise GoniometerError(messages(fault)[0], key=key, found=repr(value)) from None
+
+
+def messages(fault: ErrorDetails) -> tuple[str, ...]:
+    """What pydantic found, in our own words where a validator of ours found it."""
+    found: tuple[str, ...] = getattr(fault.get("ctx", {}).get("error"), "args", (fault["msg"],))
+    return found
 
 
 def meant(word: str, known: Sequence[str]) -> str | None:

@@ -25,11 +25,22 @@ class Shown(Protocol):
         """Show a task; the value is a function that advances it."""
         ...
 
+    def say(self, line: str) -> None:
+        """Say what is about to be done."""
+        ...
+
+
+FORECAST = 30  # seconds into a task at which, without a terminal, the rest is forecast
+
 
 @final
 @dataclass(frozen=True)
 class Bars:
-    """Progress bars on stderr; without a terminal, one line a task as it ends."""
+    """Progress bars on stderr; without a terminal, one line a task as it ends.
+
+    Without a terminal a task that takes long says once how much of it is done by then, and how
+    long the rest takes at that rate.
+    """
 
     progress: Progress
 
@@ -39,10 +50,16 @@ class Bars:
         task = self.progress.add_task(title, total=total)
         started = time.monotonic()
         done = 0
+        forecast = self.progress.console.is_interactive  # by a bar
 
         def advance(count: int) -> None:
-            nonlocal done
+            nonlocal done, forecast
             done += count
+            seconds = time.monotonic() - started
+            if not forecast and total and 0 < done < total and seconds >= FORECAST:
+                forecast = True
+                left = seconds * (total - done) / done
+                self.say(f"{title}: {done} of {total} in {seconds:.0f} s, about {left:.0f} s left")
             # How many rollouts it takes is known when enough prompts are mixed, not before.
             expected = None if total is None else max(total, done)
             self.progress.update(task, completed=done, total=expected)
@@ -51,6 +68,10 @@ class Bars:
         self.progress.remove_task(task)
         seconds = time.monotonic() - started
         self.progress.console.print(f"{title} [dim]{seconds:.1f} s[/dim]", highlight=False)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @final
@@ -62,6 +83,9 @@ class Silent:
     def task(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """Take note of nothing."""
         yield lambda _: None
+
+    def say(self, line: str) -> None:
+        """Say nothing."""
 
 
 @contextmanager

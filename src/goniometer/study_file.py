@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from goniometer.config import Arm, Study
 from goniometer.errors import Faults, GoniometerError
-from goniometer.options import meant, nearest
+from goniometer.options import meant, messages, nearest
 
 
 def read_study(path: Path) -> Study:
@@ -67,8 +67,7 @@ def _explain(error: ValidationError, path: Path) -> Iterator[GoniometerError]:
             yield GoniometerError("missing key", file=path, key=where)
             continue
         found = None if isinstance(fault["input"], dict) else repr(fault["input"])
-        messages = getattr(fault.get("ctx", {}).get("error"), "args", (fault["msg"],))
-        for message in messages:
+        for message in messages(fault):
             yield GoniometerError(message, file=path, key=where, found=found)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from goniometer import tasks
+from goniometer.behaviour.points import USUAL, Paths
 from goniometer.behaviour.survey import Greedy
 from goniometer.behaviour.texts import ReferenceTexts
 from goniometer.behaviour.together import Data, behaviour_of, measure
@@ -38,12 +39,14 @@ class WithModel:
     name: str
     data: Data
     task: AbstractTask | None
+    positions: int = USUAL.positions
 
     def measured(
         self, deltas: Mapping[str, Delta], comparison: Comparison, bars: Shown, seed: int
     ) -> Behaviour:
         """Measure all that the model says of the runs of a comparison."""
-        found = measure(self.base, deltas, self.data, bars, k=comparison.k, seed=seed)
+        paths = Paths(self.positions, seed=seed)
+        found = measure(self.base, deltas, self.data, bars, paths, k=comparison.k)
         read = behaviour_of(found, comparison.pairs, self.task)
         return read.model_copy(update={"base": self.name})
 
@@ -56,6 +59,7 @@ def with_model(
     task: tuple[str, Mapping[str, Any]] | None,
     name: str,
     seed: int,
+    positions: int | None = None,
 ) -> WithModel:
     """Load the base, read the texts, and require that all fit, before anything is measured.
 
@@ -66,6 +70,7 @@ def with_model(
         task: a name and its options, for answers.
         name: what to call the base.
         seed: of which problems of the task are asked.
+        positions: points of a path, 11 if absent.
 
     Raises:
         GoniometerError: a base that the updates do not fit, rollouts that it does not read as they
@@ -94,6 +99,7 @@ def with_model(
             greedy=None if asked is None else _greedy(asked, longest, seed),
         ),
         asked,
+        USUAL.positions if positions is None else positions,
     )
 
 

@@ -12,7 +12,7 @@ from goniometer.behaviour.evaluate import Scores, evaluate
 from goniometer.behaviour.interval import resampled
 from goniometer.behaviour.losses import Losses, losses_at
 from goniometer.behaviour.placed import Placed
-from goniometer.behaviour.points import USUAL, Paths, Point, mixture, points_of
+from goniometer.behaviour.points import USUAL, Paths, Point, ends_of_segments, mixture, points_of
 from goniometer.behaviour.texts import ReferenceTexts, Texts
 from goniometer.config import Evaluation
 from goniometer.deltas import Delta
@@ -149,6 +149,18 @@ def work(
     each = len(texts.texts.items) + (len(bare.items) if bare else 0)
     asked = len(greedy.points(runs, settings)) * len(greedy.problems) if greedy else 0
     return len(points_of(runs, settings)) * each + asked
+
+
+def workload(
+    runs: Sequence[str], texts: ReferenceTexts, settings: Paths, greedy: Greedy | None
+) -> str:
+    """Say what `survey` will take, before it does."""
+    points, lines = len(points_of(runs, settings)), len(ends_of_segments(runs))
+    said = f"{points} points on {lines} paths x {len(texts.texts.items)} texts"
+    if greedy is None:
+        return said
+    asked = len(greedy.points(runs, settings))
+    return f"{said}; then {len(greedy.problems)} problems of {greedy.task.name} x {asked} points"
 
 
 def finite(value: float, what: str) -> Reading:

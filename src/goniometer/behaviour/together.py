@@ -18,7 +18,7 @@ from goniometer.behaviour.divergence import Divergences, Text, base_completions,
 from goniometer.behaviour.evaluate import Scores
 from goniometer.behaviour.placed import Placed
 from goniometer.behaviour.points import Paths, point
-from goniometer.behaviour.survey import Greedy, Survey, survey, work
+from goniometer.behaviour.survey import Greedy, Survey, survey, work, workload
 from goniometer.behaviour.texts import ReferenceTexts, Texts
 from goniometer.config import Divergence as DivergenceSettings
 from goniometer.deltas import Delta
@@ -108,16 +108,19 @@ def measure(
     deltas: Mapping[str, Delta],
     data: Data,
     bars: Shown,
+    paths: Paths,
     *,
     k: int | None = None,
-    seed: int = 0,
 ) -> Measured:
     """Measure paths, similarity, KL and, with a task, answers, on one base loaded once.
+
+    The seed of the paths is that of all the rest.
 
     Raises:
         GoniometerError: an update or a text that does not fit the base.
     """
-    paths = Paths(seed=seed)
+    seed = paths.seed
+    bars.say(f"losses along paths: {workload(tuple(deltas), data.reference, paths, data.greedy)}")
     found = survey_shown(base, deltas, data.reference, paths, bars, greedy=data.greedy)
     similar = similarity_shown(base, deltas, data.texts, Activations(seed=seed), bars)
     nulls = nulls_shown(base, deltas, data.texts, Activations("every token", seed=seed), bars, k=k)

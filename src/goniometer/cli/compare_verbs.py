@@ -69,9 +69,16 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="With --data, answer this task's test: accuracy along paths, agreement."),
+        typer.Option(
+            help="With --data, answer 200 test problems of this task: accuracy along paths, "
+            "agreement. Far slower than reading texts."
+        ),
     ] = None,
     option: TaskOptions = None,
+    positions: Annotated[
+        int | None,
+        typer.Option(help="With --data, points of a path, odd, from 3 up: 11 if absent."),
+    ] = None,
     figures: Figures = None,
     fail_on: Annotated[
         list[str] | None,
@@ -99,6 +106,10 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
     goniometer compare adapters/a adapters/b --base models/base --data rollouts.parquet
 
+    goniometer compare a b --base models/base --data rollouts.parquet --positions 3
+
+    goniometer compare a b --base base --data r.parquet --task arithmetic --option spacing=prose
+
     [bold]Written into the folder of --out[/bold]
 
     report.html, summary.md; with --figures svg the charts as files: to read
@@ -124,7 +135,19 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
 
         task_options = typed(key_values(option, "--option"))
     options = Options(
-        origin, base, initial, k, draws, seed, over, exact, base_measures, data, task, task_options
+        origin,
+        base,
+        initial,
+        k,
+        draws,
+        seed,
+        over,
+        exact,
+        base_measures,
+        data,
+        task,
+        task_options,
+        positions,
     )
     if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
         raise typer.Exit(1)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
+from goniometer.config import Positions
 from goniometer.errors import GoniometerError
+from goniometer.options import require
 
 
 @final
@@ -25,6 +27,7 @@ class Options:
     data: str | None = None
     task: str | None = None
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    positions: int | None = None
 
     @property
     def at_base(self) -> bool:
@@ -52,8 +55,14 @@ class Options:
 
         Raises:
             GoniometerError: data without a base, a task without data, data where runs are no
-                models: over steps, or from an origin.
+                models: over steps, or from an origin; a path without its midpoint.
         """
+        if self.positions is not None:
+            require(Positions, self.positions, "--positions")
+            if self.data is None:
+                raise GoniometerError(
+                    "points of paths, and no texts", key="--positions", fix="give --data too"
+                )
         if self.task is not None and self.data is None:
             raise GoniometerError("a task, and no texts", key="--task", fix="give --data too")
         if self.task_options and self.task is None:

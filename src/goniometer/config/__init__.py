@@ -2,7 +2,14 @@
 
 from goniometer.config.cells import Arm, Floors, Grid, Match
 from goniometer.config.data import Rollouts, Task
-from goniometer.config.measures import Divergence, Evaluation, Geometry, Paths, Similarity
+from goniometer.config.measures import (
+    Divergence,
+    Evaluation,
+    Geometry,
+    Paths,
+    Positions,
+    Similarity,
+)
 from goniometer.config.models import Models, Server, WarmUp
 from goniometer.config.section import LearningRate, Positive, Section, Share, Usual
 from goniometer.config.study import Study, canonical
@@ -20,6 +27,7 @@ __all__ = [
     "Match",
     "Models",
     "Paths",
+    "Positions",
     "Positive",
     "Regime",
     "Rollouts",

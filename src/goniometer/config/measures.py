@@ -29,6 +29,9 @@ def _odd(value: int) -> int:
     return value
 
 
+Positions = Annotated[int, Field(ge=3), AfterValidator(_odd)]
+
+
 class Paths(Section):
     """Losses along straight lines: from the base to each arm, between arms, and to their sums.
 
@@ -37,9 +40,7 @@ class Paths(Section):
     """
 
     problems: Annotated[int, Field(ge=2)] = 64
-    positions: Annotated[int, Field(ge=3), AfterValidator(_odd)] = Field(
-        default=11, description="points of a path, both ends among them"
-    )
+    positions: Positions = Field(default=11, description="points of a path, both ends among them")
     draws: Annotated[int, Field(ge=100)] = Field(
         default=2000, description="of the bootstrap over problems"
     )

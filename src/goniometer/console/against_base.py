@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from goniometer.console.terminal import number, titled
+from goniometer.console.terminal import number, print_undefined, titled
 from goniometer.results import AgainstBase
 
 # Measures against the base in the terminal.
@@ -32,13 +32,19 @@ def print_against_base(found: AgainstBase | None, console: Console) -> None:
         bands = run.nulls.get("all", {})
         for kind in dict.fromkeys(kind for by_kind in bands.values() for kind in by_kind):
             cells = [
-                f"{bands[name][kind].low:.{digits}f} to {bands[name][kind].high:.{digits}f}"
+                f"{bands[name][kind].low:z.{digits}f} to {bands[name][kind].high:z.{digits}f}"
                 if kind in bands.get(name, {})
                 else ""
                 for name, (_, digits) in AGAINST_BASE.items()
             ]
             table.add_row(f"  null: {kind}", *cells, style="dim")
     console.print(table)
+    shown = [
+        (f"{heading} of {run.name}", run.scopes["all"][name])
+        for name, (heading, _) in AGAINST_BASE.items()
+        for run in found.runs
+    ]
+    print_undefined(shown, console)
     for run in found.runs:
         for reason, modules in run.not_measured.items():
             line = (

@@ -1,12 +1,14 @@
 """What `compare --base MODEL --data ROLLOUTS` prints of the model: paths, activations, KL, sums."""
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from goniometer.console.terminal import number
-from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Segment
+from goniometer.console.terminal import number, print_undefined
+from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Reading, Segment
 
 
 def print_behaviour(found: Behaviour | None, console: Console) -> None:
@@ -19,6 +21,29 @@ def print_behaviour(found: Behaviour | None, console: Console) -> None:
     console.print(_alike(found))
     if found.composed:
         console.print(_sums(found.composed))
+    print_undefined(_readings(found), console)
+
+
+def _readings(found: Behaviour) -> Iterator[tuple[str, Reading]]:
+    """The readings that the tables show, by what to call them."""
+    for path in found.connectivity.segments if found.connectivity else ():
+        where = f"of {path.start} to {path.end}"
+        yield from ((f"middle {where}", path.midpoint), (f"barrier {where}", path.barrier))
+    for pair in found.similarity.pairs if found.similarity else ():
+        yield from ((f"CKA of {pair.a} and {pair.b}", layer.cka) for layer in pair.layers[-1:])
+    yield from ((f"kappa of {one.a} and {one.b}", one.kappa) for one in found.agreement)
+    yield from ((f"KL of {one.run}", one.kl) for one in found.divergence)
+    for one in found.composed:
+        what = f"{_kind(one)} of {one.a} and {one.b}"
+        yield from ((f"loss of {what}", one.nll), (f"expected of {what}", one.expected))
+        yield from (
+            (f"beyond of {what}", one.interference),
+            (f"by the cosine, {what}", one.by_cosine),
+        )
+
+
+def _kind(one: Composed) -> str:
+    return "sum" if one.weights == (1, 1) else "mean"
 
 
 def _paths(segments: tuple[Segment, ...], items: int) -> Table:
@@ -66,10 +91,9 @@ def _sums(composed: tuple[Composed, ...]) -> Table:
     for head in ("loss", "expected", "beyond", "95 %", "by the cosine"):
         table.add_column(head, justify="right", no_wrap=True)
     for one in composed:
-        kind = "sum" if one.weights == (1, 1) else "mean"
         numbers = [number(one.nll, 4), number(one.expected, 4), number(one.interference, 4)]
         numbers.append(_band(one.interference_low, one.interference_high))
-        table.add_row(escape(one.a), escape(one.b), kind, *numbers, number(one.by_cosine, 4))
+        table.add_row(escape(one.a), escape(one.b), _kind(one), *numbers, number(one.by_cosine, 4))
     return table
 
 
@@ -82,12 +106,12 @@ def _table(title: str, names: list[str]) -> Table:
 
 def _lowest(pair: PairSimilarity) -> str:
     known = [layer.cka.value for layer in pair.layers if layer.cka.value is not None]
-    return f"{min(known):.4f}" if known else "undefined"
+    return f"{min(known):z.4f}" if known else "undefined"
 
 
 def _optional(value: float | None, digits: int = 4) -> str:
-    return "undefined" if value is None else f"{value:.{digits}f}"
+    return "undefined" if value is None else f"{value:z.{digits}f}"
 
 
 def _band(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    return "" if low is None or high is None else f"{low:z.4f} to {high:z.4f}"

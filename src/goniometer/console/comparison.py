@@ -64,7 +64,7 @@ def _nulls(group: str, bands: Mapping[str, Mapping[NullKind, Band]]) -> Table:
     table = titled(title, ["measure"], [kind.replace("_", " ") for kind in kinds])
     for name, (heading, digits) in SHOWN.items():
         ends = [bands[name][kind] for kind in kinds]
-        table.add_row(heading, *(f"{e.low:.{digits}f} to {e.high:.{digits}f}" for e in ends))
+        table.add_row(heading, *(f"{e.low:z.{digits}f} to {e.high:z.{digits}f}" for e in ends))
     return table
 
 

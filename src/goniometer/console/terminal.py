@@ -1,6 +1,6 @@
 """Where results are printed: stdout, and what a table and a number look like there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import final
 
 from rich import box
@@ -41,5 +41,16 @@ def titled(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
 
 
 def number(reading: Reading, digits: int) -> str:
-    """Say a reading with so many digits, or that it is undefined."""
-    return "undefined" if reading.value is None else f"{reading.value:.{digits}f}"
+    """Say a reading with so many digits, or that it is undefined; no minus before a zero."""
+    return "undefined" if reading.value is None else f"{reading.value:z.{digits}f}"
+
+
+def print_undefined(readings: Iterable[tuple[str, Reading]], console: Console) -> None:
+    """Print why readings of a table are undefined, each reason once, with all that it is of."""
+    reasons: dict[str, list[str]] = {}
+    for name, reading in readings:
+        if reading.undefined is not None:
+            reasons.setdefault(reading.undefined, []).append(name)
+    for reason, names in reasons.items():
+        line = f"undefined: {'; '.join(names)}: {reason}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

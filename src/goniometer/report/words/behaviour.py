@@ -12,15 +12,31 @@ PARTS = ("paths", "activations", "divergence", "agreement", "sums")
 
 
 def sentences(index: Index) -> list[str]:
-    """A sentence on paths and one on activations, of arms, where they were measured."""
+    """Sentences on paths, activations and sums of arms; of no study's runs KL comes first."""
     found = index.results.behaviour
     if found is None:
         return []
-    return [*_paths(index, found), *_activations(index, found), *_sums(index, found)]
+    kl = [] if index.results.study else _divergence(found)  # a study's stands with its sizes
+    return [*kl, *_paths(index, found), *_activations(index, found), *_sums(index, found)]
 
 
 def _of_arms(index: Index, a: str, b: str) -> bool:
     return {a, b} <= set(index.arms)
+
+
+def _divergence(found: Behaviour) -> list[str]:
+    """The smallest and the largest KL from the base, and whose is undefined."""
+    known = sorted(
+        (one.kl.value, one.run, one.prompts) for one in found.divergence if one.kl.value is not None
+    )
+    if not known:
+        return []
+    ends = known if len(known) == 1 else [known[0], known[-1]]
+    values = " to ".join(f"{notation.significant(kl)} ({run})" for kl, run, _ in ends)
+    n = min(prompts for *_, prompts in known)
+    absent = [one.run for one in found.divergence if one.kl.value is None]
+    beside = f"; undefined for {notation.listed(absent)}" if absent else ""
+    return [f"KL from the base: {values} nats a completion, n = {n} completions{beside}."]
 
 
 def _paths(index: Index, found: Behaviour) -> list[str]:
@@ -40,9 +56,10 @@ def _paths(index: Index, found: Behaviour) -> list[str]:
     if len(defined) == 1:
         return [f"On the straight path from {most.start} to {most.end}: {highest}."]
     verb = "is" if len(above) == 1 else "are"
+    between = "" if index.results.study else " between runs"  # more are drawn from the base
     return [
-        f"Straight paths: {len(above) or 'none'} of {len(defined)} {verb} shown to have a barrier "
-        f"at the midpoint; highest, {most.start} to {most.end}: {highest}."
+        f"Straight paths: {len(above) or 'none'} of {len(defined)}{between} {verb} shown to have a "
+        f"barrier at the midpoint; highest, {most.start} to {most.end}: {highest}."
     ]
 
 
