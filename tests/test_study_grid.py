@@ -1,5 +1,8 @@
 """A study with a grid, small but real: shares of wrong rows, seeds, regimes, sizes, a NaN cell."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -48,6 +51,20 @@ STUDY = SETTINGS | {
     "grid": {"seeds": 2, "wrong_shares": [0.0], "wrong_share_arms": ["SFT", "RFT"]},
     "match": {"to": "SFT", "arms": ["DPO", "broken"]},
 }
+
+
+@dataclass(frozen=True)
+class Told:
+    """Keeps the titles of tasks, and shows nothing."""
+
+    titles: list[str]
+
+    def task(self, title: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        self.titles.append(title)
+        return Silent().task(title, total)
+
+    def say(self, line: str) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +197,10 @@ def test_an_update_of_all_weights_runs_as_the_checkpoint(whole: Path, results: R
 def test_a_study_beside_it_takes_what_they_have_in_common(whole: Path):
     told: list[str] = []
 
-    class Told:
-        def task(self, title, total):
-            told.append(title)
-            return Silent().task(title, total)
-
     study = SETTINGS | {"name": "other", "floors": None}
     study |= {"arms": [ARMS[1] | {"name": "mine"}, ARMS[0] | {"learning_rate": 1e-5}]}
     out = whole.parent / "other"
-    run_study(Study.model_validate(study), out, bars=Told(), until="cells")
+    run_study(Study.model_validate(study), out, bars=Told(told), until="cells")
     mine = folder_of(out, "mine") / "adapter_model.safetensors"
     assert mine.samefile(folder_of(whole, "rft") / "adapter_model.safetensors")
     assert "cells · mine: taken from grid" in told
@@ -204,12 +216,7 @@ def test_two_processes_train_the_same_bytes(whole: Path):
     out = whole.parent / "apart" / "parallel"  # else it would take what `whole` has
     told: list[str] = []
 
-    class Told:
-        def task(self, title, total):
-            told.append(title)
-            return Silent().task(title, total)
-
-    run_study(Study.model_validate(settings), out, bars=Told(), until="cells")
+    run_study(Study.model_validate(settings), out, bars=Told(told), until="cells")
     assert "train · 3 cells by 2 processes" in told
     assert not [title for title in told if title.startswith(("train · SFT", "train · full"))]
     for name in ("sft", "full", "broken"):
@@ -276,14 +283,9 @@ def test_what_is_measured_is_found_again_and_other_settings_are_measured(
 ):
     told: list[str] = []
 
-    class Told:
-        def task(self, title, total):
-            told.append(title)
-            return Silent().task(title, total)
-
     def measured(**sections: object) -> Behaviour | None:
         plan = make_plan(Study.model_validate(STUDY | sections))
-        run = Run(plan, Store(whole), Told(), load("embedded:base", device="cpu"))
+        run = Run(plan, Store(whole), Told(told), load("embedded:base", device="cpu"))
         sampled = get_rollouts(run)
         updates = read_updates(run, train_all(run, sampled))
         evaluated = evaluate_all(run, updates, sampled)
