@@ -13,6 +13,7 @@ from goniometer.model import LanguageModel, network_of, token_logprobs
 from goniometer.objectives.sft import SFT
 from goniometer.study.cells import CellPlan
 from goniometer.study.estimate.lengths import Lengths
+from goniometer.study.estimate.measure import Speed
 from goniometer.study.estimate.memory import disk_of, memory_of
 from goniometer.study.estimate.size import size_of
 from goniometer.study.estimate.work import rows_of_prompt, work_of
@@ -207,3 +208,16 @@ def test_paths_and_activations_are_counted_and_can_be_left_out():
     none = plan.study.model_copy(update={"paths": None, "similarity": None})
     left = {stage.name for stage in work_of(replace(plan, study=none), size, lengths)}
     assert found.keys() - left == {"losses along paths", "activations"}
+
+
+def test_processes_share_what_goes_by_cell_and_nothing_else():
+    size, lengths = size_of(tiny_model().network), Lengths(20, 12, 32, "")
+    stages = work_of(plan_of("arithmetic.yaml"), size, lengths)
+    speed = Speed(flops=1e6, written=10.0)
+    shared = {one.name for one in stages if one.by_cell}
+    assert {"evaluate, greedy", "held-out likelihood", "KL from the base", "train sft"} <= shared
+    assert not shared & {"sample rollouts", "reference log-probs", "losses along paths"}
+    alone = sum(speed.hours(one) for one in stages)
+    by_cell = sum(speed.hours(one) for one in stages if one.by_cell)
+    assert speed.waited(stages, 1) == pytest.approx(alone)
+    assert speed.waited(stages, 4) == pytest.approx(alone - by_cell * 3 / 4)

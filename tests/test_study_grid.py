@@ -209,20 +209,22 @@ def test_a_study_beside_it_takes_what_they_have_in_common(whole: Path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_same_bytes(whole: Path):
+def test_two_processes_train_and_score_the_same_bytes(whole: Path):
     arms = [ARMS[0], ARMS[3], ARMS[4]]
     settings = SETTINGS | {"floors": None, "arms": arms}
     settings |= {"training": SETTINGS["training"] | {"workers": 2}}
     out = whole.parent / "apart" / "parallel"  # else it would take what `whole` has
     told: list[str] = []
 
-    run_study(Study.model_validate(settings), out, bars=Told(told), until="cells")
-    assert "train · 3 cells by 2 processes" in told
-    assert not [title for title in told if title.startswith(("train · SFT", "train · full"))]
-    for name in ("sft", "full", "broken"):
-        one, other = folder_of(whole, name), folder_of(out, name)
-        assert one.name == other.name
-        assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
+    run_study(Study.model_validate(settings), out, bars=Told(told), until="evaluation")
+    assert "train and score · 3 cells by 2 processes" in told
+    here = ("train · ", "evaluate · SFT", "evaluate · full", "KL · ")
+    assert not [title for title in told if title.startswith(here)]
+    for stage in ("cells", "evaluation", "divergence"):
+        for name in ("sft", "full", "broken"):
+            one, other = folder_of(whole, name, stage), folder_of(out, name, stage)
+            assert one.name == other.name
+            assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.study.together import measure_together
 from goniometer.study.trained import read_updates, train_all
 from goniometer.study.warm_up import warmed_up
-from goniometer.study.workers import train_apart
+from goniometer.study.workers import make_apart
 
 
 def run_study(
@@ -58,7 +58,7 @@ def run_study(
         _check(plan, sampled)
         if until == "rollouts":
             return out
-        train_apart(run, sampled)
+        make_apart(run, sampled, score=until != "cells")
         folders = train_all(run, sampled)
         if until == "cells":
             return out

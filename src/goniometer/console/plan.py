@@ -134,12 +134,15 @@ def _hours(plan: Plan, size: Size, lengths: Lengths, speed: Speed | None, *, her
     if speed is None:
         return "hours: not measured" + ("" if here else ": the model is not here")
     stages = work_of(plan, size, lengths)
-    total = sum(speed.hours(stage) for stage in stages)
+    settings = plan.study.training
+    workers = min(settings.workers, len(plan.cells))
+    total = speed.waited(stages, workers)
+    apart = "" if workers == 1 else f" in each of {workers} processes"
     note = f"; if {MIXED:.0%} of prompts are mixed" if plan.study.rollouts.file is None else ""
     return (
-        f"hours: {total:.2f} on this machine as it is now, with {plan.study.training.threads} "
-        f"CPU threads or its GPU (measured: {speed.flops / 1e9:.1f} GFLOP/s in steps, "
-        f"{speed.written:.0f} tokens/s written{note})"
+        f"hours: {total:.2f} on this machine as it is now, with {settings.threads} "
+        f"CPU threads{apart} or its GPU (measured in one process: {speed.flops / 1e9:.1f} GFLOP/s "
+        f"in steps, {speed.written:.0f} tokens/s written{note})"
     )
 
 

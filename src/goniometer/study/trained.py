@@ -130,17 +130,14 @@ def _on_policy(run: Run, sampled: Sampled) -> OnPolicy:
 
 
 def read_updates(run: Run, folders: Mapping[str, Path]) -> dict[str, Delta]:
-    """Read what each cell trained; whole weights against the base, which is written for that."""
-
-    def make(folder: Path) -> None:
-        run.base.save(folder)
-
+    """Read what some cells trained; whole weights against the base, which is written for that."""
     updates = {}
     for cell in run.plan.cells:
+        if cell.name not in folders:
+            continue
         folder, companions = folders[cell.name], deltas.Companions()
         if cell.regime != "lora":
-            base = run.ensure("base", "base", {"base": run.base.fingerprint}, make)
-            companions = deltas.Companions(base=deltas.BaseModel(base))
+            companions = deltas.Companions(base=deltas.BaseModel(written_base(run)))
         delta = deltas.read(folder, companions)
         # The path of this machine is no part of the results.
         changed: dict[str, Any] = {"source": f"cells/{folder.name}"}
@@ -150,3 +147,12 @@ def read_updates(run: Run, folders: Mapping[str, Path]) -> dict[str, Delta]:
             delta, provenance=dataclasses.replace(delta.provenance, **changed)
         )
     return updates
+
+
+def written_base(run: Run) -> Path:
+    """Write the base, or find it: what whole weights are read against."""
+
+    def make(folder: Path) -> None:
+        run.base.save(folder)
+
+    return run.ensure("base", "base", {"base": run.base.fingerprint}, make)

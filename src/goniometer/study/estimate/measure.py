@@ -1,6 +1,7 @@
 """How fast this machine is at a study's work: a few steps and tokens of the real model, timed."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +47,10 @@ class Speed:
         """
         seconds = stage.tokens / self.written if stage.kind == "generate" else None
         return (stage.flops / self.flops if seconds is None else seconds) / 3600
+
+    def waited(self, stages: Sequence[Stage], workers: int) -> float:
+        """Hours until all stages are done, where so many processes share what goes by cell."""
+        return sum(self.hours(one) / (workers if one.by_cell else 1) for one in stages)
 
 
 def measured_speed(plan: Plan, bars: Shown) -> Speed:

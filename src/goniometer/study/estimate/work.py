@@ -32,6 +32,7 @@ class Stage:
         rows: texts, in all runs.
         tokens: prompt and completion together; only those written where it generates.
         flops: floating-point operations; `Size.training_flops` derives them.
+        by_cell: whether the processes of `training.workers` share it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stage:
     rows: int
     tokens: int
     flops: float
+    by_cell: bool = False
 
 
 def rows_of_prompt(cell: CellPlan, plan: Plan) -> float:
@@ -85,12 +87,15 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
     evaluation, held = study.evaluation, rollouts.held_out_prompts * rollouts.rows_per_prompt
     written = min(lengths.completion, evaluation.max_new_tokens)
     kl = study.divergence
-    return (
-        *found,
+    by_cell = (
         stage("evaluate, greedy", "generate", runs, evaluation.problems, written),
         stage("held-out likelihood", "score", runs, held, text),
-        stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
         stage("KL from the base", "score", runs, kl.prompts, lengths.prompt + kl.max_new_tokens),
+    )
+    return (
+        *found,
+        stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
+        *(replace(one, by_cell=True) for one in by_cell),
         *_together(plan, stage, lengths),
     )
 
@@ -148,7 +153,7 @@ def _training(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
             if cell.objective.on_policy:
                 flops += mine * text * 2.0 * (size.body + size.head)
         title = f"train {name}" + ("" if regime == "lora" else f", {regime} weights")
-        found.append(Stage(title, "train", len(cells), rows, tokens, flops))
+        found.append(Stage(title, "train", len(cells), rows, tokens, flops, by_cell=True))
     return found
 
 
