@@ -210,14 +210,15 @@ def test_paths_and_activations_are_counted_and_can_be_left_out():
     assert found.keys() - left == {"losses along paths", "activations"}
 
 
-def test_processes_share_what_goes_by_cell_and_nothing_else():
+def test_processes_share_cells_and_points_and_nothing_else():
     size, lengths = size_of(tiny_model().network), Lengths(20, 12, 32, "")
     stages = work_of(plan_of("arithmetic.yaml"), size, lengths)
     speed = Speed(flops=1e6, written=10.0)
-    shared = {one.name for one in stages if one.by_cell}
+    shared = {one.name for one in stages if one.shared}
     assert {"evaluate, greedy", "held-out likelihood", "KL from the base", "train sft"} <= shared
-    assert not shared & {"sample rollouts", "reference log-probs", "losses along paths"}
+    assert "losses along paths" in shared
+    assert not shared & {"sample rollouts", "reference log-probs", "activations"}
     alone = sum(speed.hours(one) for one in stages)
-    by_cell = sum(speed.hours(one) for one in stages if one.by_cell)
+    parted = sum(speed.hours(one) for one in stages if one.shared)
     assert speed.waited(stages, 1) == pytest.approx(alone)
-    assert speed.waited(stages, 4) == pytest.approx(alone - by_cell * 3 / 4)
+    assert speed.waited(stages, 4) == pytest.approx(alone - parted * 3 / 4)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from goniometer.behaviour.losses import losses_at
 from goniometer.behaviour.placed import Placed
+from goniometer.behaviour.points import Paths, points_of
 from goniometer.behaviour.together import behaviour_of
 from goniometer.config import Study
 from goniometer.deltas import read
@@ -24,8 +26,9 @@ from goniometer.store import Store
 from goniometer.study.plan import make_plan
 from goniometer.study.scoring import evaluate_all
 from goniometer.study.stages import Run, get_rollouts
-from goniometer.study.together import measure_together
+from goniometer.study.together import fixed_texts, measure_together
 from goniometer.study.trained import read_updates, train_all
+from goniometer.study.workers import losses_apart
 from goniometer.tasks import TASKS
 
 ARMS = [
@@ -225,6 +228,27 @@ def test_two_processes_train_and_score_the_same_bytes(whole: Path):
             one, other = folder_of(whole, name, stage), folder_of(out, name, stage)
             assert one.name == other.name
             assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_measure_the_same_numbers_along_paths(whole: Path):
+    study = STUDY | {"training": SETTINGS["training"] | {"workers": 2}}
+    base = load("embedded:base", device="cpu")
+    run = Run(make_plan(Study.model_validate(study)), Store(whole), Silent(), base)
+    sampled = get_rollouts(run)
+    updates = read_updates(run, train_all(run, sampled))
+    deltas = {name: updates[name] for name in ("DPO", "full")}
+    texts = fixed_texts(run, sampled).first(2).texts
+    points = points_of(("DPO", "full"), Paths(3))
+    done: list[int] = []
+    one = losses_at(base, deltas, points, texts)
+    two = losses_apart(run, deltas, points, texts, batch_tokens=4096, advance=done.append)
+    assert [*two.sums] == points
+    assert [values.tolist() for values in two.sums.values()] == [
+        one.sums[where].tolist() for where in points
+    ]
+    assert (two.items, two.tokens.tolist()) == (one.items, one.tokens.tolist())
+    assert sum(done) == len(points) * len(texts.items)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import final
 
 import numpy as np
@@ -82,6 +82,7 @@ def survey(
     bare: Texts | None = None,
     greedy: Greedy | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    measured: Callable[..., Losses] | None = None,
 ) -> Survey:
     """Measure all segments between runs and from the base, each distinct point once.
 
@@ -93,6 +94,7 @@ def survey(
         bare: the paper's bare answers, see `bare_answers`.
         greedy: problems to answer at every point.
         advance: called with a number of texts or problems done; `work` says how many there are.
+        measured: instead of `losses_at` on this base, by the same arguments after it.
 
     Raises:
         GoniometerError: no runs; what does not fit the base, by its name.
@@ -102,14 +104,12 @@ def survey(
     wanted = points_of(tuple(deltas), settings)
     if bare is not None:
         bare.require_fit(base)
-    losses = losses_at(
-        base, deltas, wanted, texts.texts, batch_tokens=settings.batch_tokens, advance=advance
-    )
-    bare_losses = None
-    if bare is not None:
-        bare_losses = losses_at(
-            base, deltas, wanted, bare, batch_tokens=settings.batch_tokens, advance=advance
-        )
+    measured = partial(
+        measured or partial(losses_at, base),
+        deltas, wanted, batch_tokens=settings.batch_tokens, advance=advance,
+    )  # fmt: skip
+    losses = measured(texts=texts.texts)
+    bare_losses = None if bare is None else measured(texts=bare)
     scores = {}
     if greedy is not None:
         asked = greedy.points(tuple(deltas), settings)

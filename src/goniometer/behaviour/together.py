@@ -4,7 +4,7 @@ A study measures by stages that are found again (`study.together`), `compare --b
 (`measure`); both are read into results here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -16,6 +16,7 @@ from goniometer.behaviour.connectivity import connectivity_of
 from goniometer.behaviour.covariance import input_nulls
 from goniometer.behaviour.divergence import Divergences, Text, base_completions, forward_kl
 from goniometer.behaviour.evaluate import Scores
+from goniometer.behaviour.losses import Losses
 from goniometer.behaviour.placed import Placed
 from goniometer.behaviour.points import Paths, point
 from goniometer.behaviour.survey import Greedy, Survey, survey, work, workload
@@ -152,11 +153,15 @@ def survey_shown(
     *,
     bare: Texts | None = None,
     greedy: Greedy | None = None,
+    measured: Callable[..., Losses] | None = None,
 ) -> Survey:
     """As `survey`, with its progress shown."""
     total = work(tuple(deltas), texts, settings, bare=bare, greedy=greedy)
     with bars.task("losses along paths", total) as advance:
-        return survey(base, deltas, texts, settings, bare=bare, greedy=greedy, advance=advance)
+        return survey(
+            base, deltas, texts, settings, bare=bare, greedy=greedy, advance=advance,
+            measured=measured,
+        )  # fmt: skip
 
 
 def similarity_shown(

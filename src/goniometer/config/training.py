@@ -33,7 +33,8 @@ class Training(Section):
     precision: Literal["no", "bf16"] = "no"
     threads: Positive = Field(default=1, description="CPU threads: a setting, as sums depend on it")
     workers: Positive = Field(
-        default=1, description="processes that train and score cells, of so many threads each"
+        default=1,
+        description="processes that cells and paths are shared among, of so many threads each",
     )
 
     @model_validator(mode="after")

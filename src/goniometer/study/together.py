@@ -7,6 +7,7 @@ has a thousand pairs. KL and answers are those that the study measured before.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -30,6 +31,7 @@ from goniometer.study.preflight.leakage import asked_in, fixed_count, prompts_of
 from goniometer.study.preflight.models import context_of
 from goniometer.study.scoring import Evaluated
 from goniometer.study.stages import Run, Sampled
+from goniometer.study.workers import losses_apart
 from goniometer.tasks import Problem, Split
 
 SPLIT: Split = "validation"  # never the test
@@ -160,7 +162,10 @@ def _paths(run: Run, deltas: Mapping[str, Delta], fixed: Fixed) -> Survey | None
         greedy = Greedy(run.plan.task, problems, evaluation)
 
     def make(folder: Path) -> None:
-        found = survey_shown(run.base, deltas, texts, settings, run.bars, bare=bare, greedy=greedy)
+        found = survey_shown(
+            run.base, deltas, texts, settings, run.bars, bare=bare, greedy=greedy,
+            measured=partial(losses_apart, run),
+        )  # fmt: skip
         survey_file.save(found, folder / "survey.json")
 
     inputs = _common(run, deltas, texts.texts) | {

@@ -1,11 +1,21 @@
-"""Cells by several processes at once. Each cell is one process's, so no number changes."""
+"""Cells, and points of paths, by several processes at once; no number changes by that.
 
-from collections.abc import Callable
+A cell is one process's, and so are the points that mix the same runs, which share their batches.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import torch
 
+from goniometer.behaviour.losses import Losses, losses_at
+from goniometer.behaviour.points import Point
+from goniometer.behaviour.texts import Texts
 from goniometer.config import Study
+from goniometer.deltas import Delta
 from goniometer.engine import run_spawned
 from goniometer.errors import GoniometerError
 from goniometer.progress import Silent
@@ -15,8 +25,6 @@ from goniometer.study.scoring import evaluate_all
 from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.study.trained import all_columns, read_updates, train_all, written_base
 from goniometer.study.warm_up import warmed_up
-
-Given = tuple[Study, Path, bool]  # the run folder, whether cells are scored too
 
 
 def make_apart(run: Run, sampled: Sampled, *, score: bool) -> None:
@@ -48,13 +56,47 @@ def make_apart(run: Run, sampled: Sampled, *, score: bool) -> None:
         run_spawned(_maker, given, range(len(cells)), workers=workers, done=done)
 
 
-def _maker(given: Given) -> Callable[[int], str | None]:
-    """Load what cells need; what is returned makes one, and tells the fault that stopped it."""
-    study, root, score = given
+def losses_apart(
+    run: Run,
+    deltas: Mapping[str, Delta],
+    points: Sequence[Point],
+    texts: Texts,
+    *,
+    batch_tokens: int,
+    advance: Callable[[int], None],
+) -> Losses:
+    """As `losses_at` on the study's base, by `training.workers` processes; updates are cells'."""
+    workers = run.study.training.workers
+    if workers < 2 or not points:
+        here = partial(losses_at, run.base, batch_tokens=batch_tokens, advance=advance)
+        return here(deltas, points, texts)
+    mixed = [list(some) for _, some in groupby(sorted(points, key=_runs), key=_runs)]
+    given = (run.study, run.store.root, tuple(deltas), texts, batch_tokens)
+
+    def done(found: Losses) -> None:
+        advance(len(found.sums) * len(texts.items))
+
+    found = run_spawned(_measurer, given, mixed, workers=min(workers, len(mixed)), done=done)
+    sums = {where: values for one in found for where, values in one.sums.items()}
+    return replace(found[0], sums={where: sums[where] for where in points})
+
+
+def _runs(where: Point) -> tuple[str, ...]:
+    return tuple(name for name, _ in where)
+
+
+def _opened(study: Study, root: Path) -> tuple[Run, Sampled]:
+    """Load in this process what another one made."""
     torch.set_num_threads(study.training.threads)
     base = load_model(study, study.models.base)
     run = warmed_up(Run(make_plan(study), Store(root), Silent(), base))
-    sampled = get_rollouts(run)
+    return run, get_rollouts(run)
+
+
+def _maker(given: tuple[Study, Path, bool]) -> Callable[[int], str | None]:
+    """What makes one cell, and tells the fault that stopped it."""
+    study, root, score = given
+    run, sampled = _opened(study, root)
 
     def make(number: int) -> str | None:
         try:
@@ -66,3 +108,14 @@ def _maker(given: Given) -> Callable[[int], str | None]:
         return None
 
     return make
+
+
+def _measurer(
+    given: tuple[Study, Path, tuple[str, ...], Texts, int],
+) -> Callable[[Sequence[Point]], Losses]:
+    """What measures some points of paths between finished cells."""
+    study, root, names, texts, batch_tokens = given
+    run, sampled = _opened(study, root)
+    cells = [cell for cell in run.plan.cells if cell.name in names]
+    deltas = read_updates(run, train_all(run, sampled, cells))
+    return partial(losses_at, run.base, deltas, texts=texts, batch_tokens=batch_tokens)

@@ -49,8 +49,8 @@ class Speed:
         return (stage.flops / self.flops if seconds is None else seconds) / 3600
 
     def waited(self, stages: Sequence[Stage], workers: int) -> float:
-        """Hours until all stages are done, where so many processes share what goes by cell."""
-        return sum(self.hours(one) / (workers if one.by_cell else 1) for one in stages)
+        """Hours until all stages are done, where so many processes share what they can."""
+        return sum(self.hours(one) / (workers if one.shared else 1) for one in stages)
 
 
 def measured_speed(plan: Plan, bars: Shown) -> Speed:

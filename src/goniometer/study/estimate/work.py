@@ -32,7 +32,7 @@ class Stage:
         rows: texts, in all runs.
         tokens: prompt and completion together; only those written where it generates.
         flops: floating-point operations; `Size.training_flops` derives them.
-        by_cell: whether the processes of `training.workers` share it.
+        shared: whether the processes of `training.workers` share it.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Stage:
     rows: int
     tokens: int
     flops: float
-    by_cell: bool = False
+    shared: bool = False
 
 
 def rows_of_prompt(cell: CellPlan, plan: Plan) -> float:
@@ -87,7 +87,7 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
     evaluation, held = study.evaluation, rollouts.held_out_prompts * rollouts.rows_per_prompt
     written = min(lengths.completion, evaluation.max_new_tokens)
     kl = study.divergence
-    by_cell = (
+    shared = (
         stage("evaluate, greedy", "generate", runs, evaluation.problems, written),
         stage("held-out likelihood", "score", runs, held, text),
         stage("KL from the base", "score", runs, kl.prompts, lengths.prompt + kl.max_new_tokens),
@@ -95,7 +95,7 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
     return (
         *found,
         stage("completions of the base", "generate", 1, kl.prompts, kl.max_new_tokens),
-        *(replace(one, by_cell=True) for one in by_cell),
+        *(replace(one, shared=True) for one in shared),
         *_together(plan, stage, lengths),
     )
 
@@ -109,9 +109,10 @@ def _together(
     text = lengths.prompt + lengths.completion
     if paths is not None:
         points = len(points_of(runs, Positions(paths.positions)))
-        found.append(stage("losses along paths", "score", points, paths.problems, text))
+        losses = [stage("losses along paths", "score", points, paths.problems, text)]
         if paths.bare_answer:
-            found.append(stage("bare answers", "score", points, paths.problems, lengths.prompt))
+            losses.append(stage("bare answers", "score", points, paths.problems, lengths.prompt))
+        found += [replace(one, shared=True) for one in losses]
         if paths.accuracy is not None:
             written = min(lengths.completion, plan.study.evaluation.max_new_tokens)
             found.append(stage("answers along paths", "generate", points, paths.accuracy, written))
@@ -153,7 +154,7 @@ def _training(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
             if cell.objective.on_policy:
                 flops += mine * text * 2.0 * (size.body + size.head)
         title = f"train {name}" + ("" if regime == "lora" else f", {regime} weights")
-        found.append(Stage(title, "train", len(cells), rows, tokens, flops, by_cell=True))
+        found.append(Stage(title, "train", len(cells), rows, tokens, flops, shared=True))
     return found
 
 
