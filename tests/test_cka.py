@@ -7,11 +7,13 @@ from scipy import stats
 from goniometer.behaviour.activations import Activations
 from goniometer.behaviour.cka import similarity, similarity_steps
 from goniometer.behaviour.covariance import input_nulls
+from goniometer.behaviour.together import nulls_shown
 from goniometer.behaviour.tokens import choose_tokens
 from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.errors import GoniometerError
 from goniometer.geometry.input_null import draw_input_null
 from goniometer.model import hidden_states, module_inputs, perturbed, same_inputs
+from goniometer.progress import Silent
 from tests.test_hsic import dense
 from tests.tiny_model import END, tiny_model
 
@@ -193,3 +195,24 @@ def test_input_nulls_of_a_model_take_each_modules_own_inputs():
     whole = {"full": Delta({}, Provenance("x", "test"))}
     with pytest.raises(GoniometerError, match="no linear module is adapted by low rank"):
         input_nulls(model, whole, texts())
+
+
+def of_the_vocabulary(name):
+    return Delta(
+        {name: LowRank(torch.ones(80, 1), torch.ones(1, 16), 1.0)}, Provenance(name, "test")
+    )
+
+
+def test_a_head_beside_other_modules_has_no_input_null():
+    model = tiny_model()
+    runs = {"a": delta(model, 1), "head": of_the_vocabulary("lm_head")}
+    found = input_nulls(model, runs, texts(), k=1, draws=10)
+    assert [null.module for null in found.modules] == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", ["lm_head", "model.embed_tokens"])
+def test_where_no_module_has_an_input_null_there_is_none(name: str):
+    model, runs, every = tiny_model(), {"a": of_the_vocabulary(name)}, Activations("every token")
+    assert nulls_shown(model, runs, texts(), every, Silent()) is None
+    with pytest.raises(GoniometerError, match="no linear module is adapted by low rank"):
+        input_nulls(model, runs, texts())

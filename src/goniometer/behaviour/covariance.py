@@ -44,7 +44,8 @@ def input_nulls(
 ) -> InputNulls:
     """Draw the right-hand measures of strangers at each module that some run adapts by low rank.
 
-    Modules that are no linear maps of one vector a token (embeddings, routed experts) have none.
+    Modules that are no linear maps of one vector a token (embeddings, routed experts) have none,
+    nor has the head, whose inputs are not taken.
 
     Args:
         base: what the updates belong to; its own inputs are taken, not the runs'.
@@ -59,10 +60,7 @@ def input_nulls(
         GoniometerError: no text, too few tokens; an update that does not fit the base; no module
             is adapted by low rank.
     """
-    for name, delta in deltas.items():
-        require_fit(base.network, name, delta)
-    outlines = _outlines(deltas)
-    source = same_inputs(base, list(outlines))
+    outlines, source = _outlines(deltas), _sources(base, deltas)
     if not source:
         raise GoniometerError(
             "no linear module is adapted by low rank", found=", ".join(deltas) or "no run",
@@ -101,6 +99,23 @@ def input_nulls(
         prompts=chosen.prompts,
         positions=chosen.positions,
     )
+
+
+def has_inputs(base: LanguageModel, deltas: Mapping[str, Delta]) -> bool:
+    """Whether `input_nulls` has a module to draw for.
+
+    Raises:
+        GoniometerError: an update that does not fit the base.
+    """
+    return bool(_sources(base, deltas))
+
+
+def _sources(base: LanguageModel, deltas: Mapping[str, Delta]) -> dict[str, str]:
+    """The module whose inputs are recorded, by each module that has a null."""
+    for name, delta in deltas.items():
+        require_fit(base.network, name, delta)
+    outlines = _outlines(deltas)
+    return same_inputs(base, list(outlines)) if outlines else {}
 
 
 def _outlines(deltas: Mapping[str, Delta]) -> dict[str, list[Outline]]:

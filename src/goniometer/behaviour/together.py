@@ -13,7 +13,7 @@ from goniometer.behaviour.agreement import agreements
 from goniometer.behaviour.cka import similarity, similarity_steps
 from goniometer.behaviour.composed import composition
 from goniometer.behaviour.connectivity import connectivity_of
-from goniometer.behaviour.covariance import input_nulls
+from goniometer.behaviour.covariance import has_inputs, input_nulls
 from goniometer.behaviour.divergence import Divergences, Text, base_completions, forward_kl
 from goniometer.behaviour.evaluate import Scores
 from goniometer.behaviour.losses import Losses
@@ -188,8 +188,8 @@ def nulls_shown(
     *,
     k: int | None = None,
 ) -> InputNulls | None:
-    """As `input_nulls`, with its progress shown; None where no run adapts a module by low rank."""
-    if not any(delta.outline(name).low_rank for delta in deltas.values() for name in delta):
+    """As `input_nulls`, with its progress shown; None where no module has such a null."""
+    if not has_inputs(base, deltas):
         return None
     with bars.task("what inputs alone give", None) as advance:
         return input_nulls(base, deltas, texts, settings, k=k, advance=advance)

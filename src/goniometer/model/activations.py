@@ -89,21 +89,22 @@ def module_inputs(
 def same_inputs(model: LanguageModel, modules: Sequence[str]) -> dict[str, str]:
     """Which modules are given the very same tensor (q, k and v): the first such, by module.
 
-    Modules that are not given one vector a token have no entry.
+    Modules that are not given one vector a token have no entry, nor has the head, which runs at
+    the last token alone.
     """
     named = dict(model.network.named_modules())
     seen: list[tuple[str, Tensor]] = []
     first: dict[str, str] = {}
 
     def look(name: str, x: Tensor) -> None:
-        if x.ndim == 3 and x.is_floating_point():
+        if x.ndim == 3 and x.shape[:2] == (1, 2) and x.is_floating_point():
             first[name] = next((other for other, y in seen if y is x), name)
             seen.append((name, x))
 
     with ExitStack() as stack:
         for name in modules:
             stack.callback(_on_input(named[name], partial(look, name)).remove)
-        _forward(model, torch.tensor([[model.end_token]]))
+        _forward(model, torch.tensor([[model.end_token] * 2]))
     return first
 
 
