@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from goniometer.deltas.delta import Delta
-from goniometer.deltas.fused import parts, text_config
+from goniometer.deltas.fused import parts, text_config, whole_of
 from goniometer.deltas.tensors import StoredTensor, checkpoint_tensors, model_config
 from goniometer.errors import GoniometerError
 
@@ -26,7 +26,6 @@ _WRAPPER_OF = {
     **dict.fromkeys(("layers", "embed_tokens", "norm"), "model"),
     **dict.fromkeys(("h", "wte", "wpe", "ln_f", "word_embeddings", "blocks"), "transformer"),
 }
-_PART = re.compile(r"(.+)\.[qkv](\.bias)?")
 # Masks, frequencies and counters that some models save beside their weights.
 _BUFFER = re.compile(r"(^|\.)(masked_bias|inv_freq|position_ids|num_batches_tracked)$")
 
@@ -86,11 +85,11 @@ class BaseModel:
         name = self.spelling(module)
         if name is not None:
             return self.modules[name]
-        part = _PART.fullmatch(module)
-        whole = self.find(part[1] + (part[2] or "")) if part else None
-        if part and whole is not None and whole.shape:
+        fused = whole_of(module)
+        whole = None if fused is None else self.find(fused)
+        if fused is not None and whole is not None and whole.shape:
             m, n = (*whole.shape, 1)[:2]
-            rows = (parts(part[1] + (part[2] or ""), (m, n), self.config) or {}).get(module)
+            rows = (parts(fused, (m, n), self.config) or {}).get(module)
             return None if rows is None else whole.part(rows)
         if module.rpartition(".")[2] in HEADS and ties_head(self.config) and self.embedding:
             return self.modules[self.embedding]

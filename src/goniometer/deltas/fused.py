@@ -5,12 +5,14 @@ same (3h, h) matrix is q over k over v in GPT-2 and head by head in GPT-NeoX. Ea
 one that the attention of transformers' model reads.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 # Rows of a matrix, out features first, as disjoint ascending ranges.
 Rows = tuple[range, ...]
 Config = Mapping[str, Any]
+_PART = re.compile(r"(.+)\.[qkv](\.bias)?")
 
 
 def parts(module: str, shape: tuple[int, int], config: Config) -> dict[str, Rows] | None:
@@ -35,6 +37,12 @@ def parts(module: str, shape: tuple[int, int], config: Config) -> dict[str, Rows
     if [start for start, _ in ranges] + [shape[0]] != [0] + [stop for _, stop in ranges]:
         return None
     return {f"{weight}.{name}{bias}": part for name, part in found.items()}
+
+
+def whole_of(part: str) -> str | None:
+    """Name of the fused module, or of its bias, if the name is one of a part: undoes `parts`."""
+    found = _PART.fullmatch(part)
+    return None if found is None else found[1] + (found[2] or "")
 
 
 def text_config(config: Config) -> Config:

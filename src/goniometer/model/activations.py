@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from goniometer.errors import GoniometerError
+from goniometer.model.fit import Places
 from goniometer.model.generate import by_length
 from goniometer.model.language_model import LanguageModel
 
@@ -89,10 +90,11 @@ def module_inputs(
 def same_inputs(model: LanguageModel, modules: Sequence[str]) -> dict[str, str]:
     """Which modules are given the very same tensor (q, k and v): the first such, by module.
 
-    Modules that are not given one vector a token have no entry, nor has the head, which runs at
-    the last token alone.
+    A part of a fused module is given what the module is. Modules that are not given one vector a
+    token have no entry, nor has the head, which runs at the last token alone.
     """
-    named = dict(model.network.named_modules())
+    places = Places(model.network)
+    owners = {name: places.owner(name) for name in modules}
     seen: list[tuple[str, Tensor]] = []
     first: dict[str, str] = {}
 
@@ -102,10 +104,11 @@ def same_inputs(model: LanguageModel, modules: Sequence[str]) -> dict[str, str]:
             seen.append((name, x))
 
     with ExitStack() as stack:
-        for name in modules:
-            stack.callback(_on_input(named[name], partial(look, name)).remove)
+        for name in dict.fromkeys(owners.values()):
+            if name in places.modules:  # not a parameter
+                stack.callback(_on_input(places.modules[name], partial(look, name)).remove)
         _forward(model, torch.tensor([[model.end_token] * 2]))
-    return first
+    return {name: first[owner] for name, owner in owners.items() if owner in first}
 
 
 def blocks(model: LanguageModel) -> nn.ModuleList:

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from goniometer.deltas import AbstractMatrix, Delta, LowRank
+from goniometer.deltas import AbstractMatrix, LowRank
 from goniometer.errors import GoniometerError
 from goniometer.model.additions import Added, Addition, Factors, InFlight, moved
+from goniometer.model.fit import Places
 
 EXACT = (torch.float32, torch.float64)  # a small update added in these is not rounded away
 
@@ -34,7 +35,8 @@ def perturbed(
 
     Args:
         network: names its modules as the deltas do, e.g. `model.layers.0.self_attn.q_proj`; a
-            name can also be that of a parameter, e.g. `model.layers.0.self_attn.q_proj.bias`.
+            name can also be that of a parameter, e.g. `model.layers.0.self_attn.q_proj.bias`, or
+            of a part of a fused module, e.g. `model.layers.0.self_attn.qkv_proj.q`.
         deltas: updates by module; a module that one does not name is a zero in it.
         coefficients: one row for each row of the batches that are run, or one row for all.
         in_flight: form a moved weight anew each time its module runs and drop it after, so that
@@ -47,25 +49,22 @@ def perturbed(
             several rows of coefficients for an update of what is not linear; a batch has neither
             one row a row of coefficients nor is there one row for all.
     """
+    places = Places(network)
     terms: dict[str, list[Addition]] = {}
     for index, delta in enumerate(deltas):
-        for name, matrix in delta.items():
+        for name, matrix in places.placed(delta).items():
             terms.setdefault(name, []).append((index, matrix))
-    modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
     owners = _owners(network) if in_flight else {}
     one_point = coefficients.shape[0] == 1
     changed: set[int] = set()
     with ExitStack() as stack:
         for name, additions in terms.items():
-            module = modules.get(name)
-            weight = _weight(name, module, parameters)
-            for _, matrix in additions:
-                _require_shape(name, weight, matrix.shape)
+            weight = places.weight(name)
             low_rank = all(isinstance(matrix, LowRank) for _, matrix in additions)
             merges = id(weight) in owners and weight.dtype in EXACT
-            if isinstance(module, nn.Linear) and (not one_point or (low_rank and not merges)):
+            if places.is_linear(name) and (not one_point or (low_rank and not merges)):
                 hook = Added(weight, additions, coefficients)
-                stack.callback(module.register_forward_hook(hook).remove)
+                stack.callback(places.modules[name].register_forward_hook(hook).remove)
                 continue
             if not one_point:
                 raise GoniometerError(
@@ -78,75 +77,32 @@ def perturbed(
                 continue
             changed.add(id(weight))
             stack.callback(setattr, weight, "data", weight.data)
+            move = _mover(
+                weight, additions, coefficients,
+                by_factors=low_rank and merges and weight.ndim == 2, turned=places.is_turned(name),
+            )  # fmt: skip
             if id(weight) in owners:
-                hooks = InFlight(weight, _move(weight, additions, coefficients))
-                stack.enter_context(hooks.hooked(owners[id(weight)]))
+                stack.enter_context(InFlight(weight, move).hooked(owners[id(weight)]))
             else:
-                weight.data = moved(weight.data, additions, coefficients)
+                weight.data = move(weight.data)
         yield
 
 
-def _move(
-    weight: nn.Parameter, additions: Sequence[Addition], coefficients: Float[Tensor, "1 delta"]
+def _mover(
+    weight: nn.Parameter,
+    additions: Sequence[Addition],
+    coefficients: Float[Tensor, "1 delta"],
+    *,
+    by_factors: bool,
+    turned: bool,
 ) -> Callable[[Tensor], Tensor]:
-    """Say how a weight is moved: low rank in one product, where rounding does not drown it."""
-    low_rank = all(isinstance(matrix, LowRank) for _, matrix in additions)
-    if low_rank and weight.ndim == 2 and weight.dtype in EXACT:
-        return Factors(weight, additions, coefficients).merged
-    return partial(moved, additions=additions, coefficients=coefficients)
-
-
-def require_fit(network: nn.Module, run: str, delta: Delta) -> None:
-    """Require that the network has each module of an update, in its shape; no value is read.
-
-    Raises:
-        GoniometerError: naming the run and the first module that does not fit.
-    """
-    modules, parameters = dict(network.named_modules()), dict(network.named_parameters())
-    for name in delta:
-        weight = _weight(name, modules.get(name), parameters, run)
-        _require_shape(name, weight, delta.outline(name).shape, run)
-
-
-def is_low_rank(network: nn.Module, delta: Delta) -> bool:
-    """Whether rows of one batch can run at different multiples of an update, and cheaply."""
-    modules = dict(network.named_modules())
-    return all(
-        delta.outline(name).low_rank and isinstance(modules.get(name), nn.Linear) for name in delta
-    )
-
-
-def _weight(
-    name: str,
-    module: nn.Module | None,
-    parameters: Mapping[str, nn.Parameter],
-    run: str | None = None,
-) -> nn.Parameter:
-    found = parameters.get(name) if module is None else getattr(module, "weight", None)
-    if not isinstance(found, nn.Parameter):
-        raise GoniometerError(
-            "the delta does not fit the network",
-            file=run,
-            key=name,
-            found="no such module" if module is None else type(module).__name__,
-            expected="a module with a weight",
-        )
-    return found
-
-
-def _require_shape(
-    name: str, weight: Tensor, shape: tuple[int, int], run: str | None = None
-) -> None:
-    # A vector's update is a matrix of one column.
-    expected = tuple(weight.shape) if weight.ndim > 1 else (weight.shape[0], 1)
-    if shape != expected:
-        raise GoniometerError(
-            "the delta does not fit the network",
-            file=run,
-            key=name,
-            found=f"shape {shape}",
-            expected=f"{expected}",
-        )
+    """Say how a weight is moved, in one product or a block of rows at a time."""
+    move: Callable[[Tensor], Tensor]
+    if by_factors:
+        move = Factors(weight, additions, coefficients).merged
+    else:
+        move = partial(moved, additions=additions, coefficients=coefficients)
+    return (lambda own: move(own.T).T) if turned else move
 
 
 def _owners(network: nn.Module) -> dict[int, nn.Module]:
