@@ -42,6 +42,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python bench/cost.py
 	$(BIN)/python bench/peers.py
 	$(BIN)/python bench/train.py
+	$(BIN)/python bench/sample.py
+	$(BIN)/python bench/connectivity.py
+	$(BIN)/python bench/cka.py --layers 30
 
 # pip before 25.1 knows no dependency groups. torch goes first, so that nothing picks another build.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -8,10 +8,11 @@ tied), float32, on the CPU; the runs are random LoRA updates of r = 16 on q, k, 
 hooks in both measurements. 32 texts of 129 tokens, each token but the first; both parts of the cost
 are proportional to the layers. Prints seconds of the forward passes alone, of `similarity` as a
 whole (forward passes, files, estimates, intervals, the null), their ratio, and the most memory
-that `similarity` has taken above the loaded model.
+that `similarity` has taken above the loaded model. Exits with 1 where a bound is missed.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.model import LanguageModel, hidden_states
 
 VOCABULARY, LENGTH, RANK = 49152, 129, 16
+TIME, MEMORY = 3.0, 1000.0  # bounds: times the forward passes, and MB
 Text = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -93,9 +95,11 @@ def main() -> None:
         f"{asked.models} models, {asked.layers} layers and the embedding, "
         f"n = {found.tokens}, d = {found.width}, {found.groups} groups of prompts"
     )
+    above = memory("VmHWM") - before
     say(f"forward passes alone {forward:7.1f} s")
-    say(f"similarity           {whole:7.1f} s, {whole / forward:.2f} x")
-    say(f"memory above the model {memory('VmHWM') - before:5.0f} MB at most")
+    say(f"similarity           {whole:7.1f} s, {whole / forward:.2f} x (bound {TIME})")
+    say(f"memory above the model {above:5.0f} MB at most (bound {MEMORY})")
+    sys.exit(1 if whole / forward > TIME or above > MEMORY else 0)
 
 
 if __name__ == "__main__":
