@@ -71,6 +71,23 @@ def difference(tuned, network) -> Delta:
     )
 
 
+def moved_within_blocks(model: LanguageModel) -> list[int]:
+    """Count, each time an MLP is half done, the weights that are not the network's own.
+
+    Not counted is that of the tied head, which moves for the whole time of an update.
+    """
+    own = {name: weight.data_ptr() for name, weight in model.network.named_parameters()}
+    counts: list[int] = []
+
+    def look(module, inputs):
+        moved = {n for n, w in model.network.named_parameters() if w.data_ptr() != own[n]}
+        counts.append(len(moved - {"model.embed_tokens.weight"}))
+
+    for layer in LAYERS:
+        model.network.get_submodule(f"{layer}.mlp.act_fn").register_forward_pre_hook(look)
+    return counts
+
+
 def permuted_solutions() -> tuple[LanguageModel, dict[str, Delta]]:
     """A trained network, the same one with hidden units permuted, and with larger keys.
 

@@ -12,8 +12,16 @@ from goniometer.behaviour.tokens import choose_tokens
 from goniometer.deltas import Delta, LowRank, Provenance
 from goniometer.errors import GoniometerError
 from goniometer.geometry.input_null import draw_input_null
-from goniometer.model import hidden_states, module_inputs, perturbed, same_inputs
+from goniometer.model import (
+    LanguageModel,
+    hidden_states,
+    module_inputs,
+    perturbed,
+    same_inputs,
+)
 from goniometer.progress import Silent
+from tests.checkpoints import nudged
+from tests.paths import difference, moved_within_blocks
 from tests.test_hsic import dense
 from tests.tiny_model import END, tiny_model
 
@@ -116,6 +124,25 @@ def test_cka_of_runs_is_that_of_their_hidden_states():
     assert by_pair["base", "a"][2].cka.value < 0.999
     assert by_pair["a", "same"][2].cka.value == pytest.approx(1, abs=1e-9)
     assert similarity(model, runs, texts(), ceiling=("a", "same")) == found
+
+
+def test_whole_updates_are_those_of_a_merged_copy_and_make_none():
+    model = tiny_model()
+    tuned = nudged(model.network, 1, 0.1)
+    moved = moved_within_blocks(model)
+    (pair,) = similarity(model, {"whole": difference(tuned, model.network)}, texts()).pairs
+    assert set(moved) == {0}
+    rows, states = [(*p, *c) for p, c in texts()], []
+    for network in (model.network, tuned):
+        got = {}
+        hidden_states(
+            LanguageModel(network, model.tokenizer, "copy"), rows, [range(3, 9)] * 8,
+            lambda layer, text, x, got=got: got.update({(layer, text): x}), batch_size=8,
+        )  # fmt: skip
+        states.append([torch.cat([got[layer, text] for text in range(8)]) for layer in range(3)])
+    for at in pair.layers:
+        expected = dense(states[0][at.layer], states[1][at.layer])
+        assert at.cka.value == pytest.approx(expected, abs=1e-6)
 
 
 def hooks(model):

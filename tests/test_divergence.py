@@ -5,13 +5,16 @@ import math
 import pytest
 import torch
 
-from goniometer.behaviour.divergence import Divergences, base_texts, forward_kl
+from goniometer.behaviour import divergence
+from goniometer.behaviour.divergence import Divergences, base_texts, forward_kl, forward_kls
 from goniometer.behaviour.matched import TOLERANCE, factor_by_kl, factor_by_norm, norm
 from goniometer.behaviour.placed import Placed
 from goniometer.config import Divergence
 from goniometer.deltas import LowRank
 from goniometer.results import Reading
 from goniometer.tasks import Problem
+from tests.checkpoints import nudged
+from tests.paths import delta_of, difference, lora, moved_within_blocks
 from tests.tiny_model import END, tiny_model
 
 WORDS = 12
@@ -65,6 +68,56 @@ def test_forward_kl_is_that_of_the_slow_twin(chunk):
     assert found.mean.value == pytest.approx(sum(slow) / 6)
     deviation = torch.tensor(slow, dtype=torch.float64).std().item()
     assert found.error == pytest.approx(deviation / 6**0.5)
+
+
+def test_runs_measured_together_have_the_bits_of_each_alone_and_one_reading_of_the_base(
+    monkeypatch,
+):
+    model = tiny_model(words=WORDS, dtype=torch.float32)
+    monkeypatch.setattr(divergence, "CHUNK", 12 * 20)
+    texts, counted, forwards = texts_of(model), [], []
+    runs = {name: lora(model, seed) for seed, name in enumerate("abc")}
+    alone = {
+        run: forward_kl(Placed(model, delta), texts, chunk=divergence.CHUNK)
+        for run, delta in runs.items()
+    }
+    model.network.register_forward_hook(lambda *_: forwards.append(1))
+    found = forward_kls(model, runs, texts, advance=counted.append)
+    assert found == alone
+    assert [*found] == ["a", "b", "c"]
+    assert len({kl.values for kl in found.values()}) == 3
+    assert sum(counted) == 3 * len(texts)
+    assert len(forwards) * 3 == 4 * len(counted)
+    assert len(counted) > 3
+
+
+def test_whole_updates_have_fewer_batches_and_move_one_weight_at_a_time(monkeypatch):
+    model = tiny_model(words=WORDS)
+    whole = difference(nudged(model.network, 1, 0.1), model.network)
+    mixed = delta_of({**lora(model, 0), "model.norm": whole["model.norm"]})
+    runs, texts = {"low rank": lora(model, 0), "whole": whole, "mixed": mixed}, texts_of(model)
+    alone = {run: forward_kl(Placed(model, delta), texts).values for run, delta in runs.items()}
+    monkeypatch.setattr(divergence, "CHUNK", 12 * 20)
+    monkeypatch.setattr(divergence, "WEIGHTS_A_LOGIT", 1)
+    counted, moved = [], moved_within_blocks(model)
+    found = forward_kls(model, runs, texts, advance=counted.append)
+    assert [*found] == [*runs]
+    for run, kl in found.items():
+        assert kl.values == pytest.approx(alone[run], rel=1e-9), run
+    assert set(moved) == {0}
+    assert counted.count(len(texts)) == 2
+    assert sum(counted) == 3 * len(texts)
+
+
+def test_in_flight_an_update_of_low_rank_has_the_bits_of_its_hooks():
+    model = tiny_model(words=WORDS, dtype=torch.float32)
+    placed, tokens = Placed(model, lora(model, 0)), torch.tensor([[3, 4, 5, 6, 7, 8, 9]])
+    found = []
+    for in_flight in (False, True):
+        with placed.running(in_flight=in_flight):
+            found.append(model.network(input_ids=tokens).logits)
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], model.network(input_ids=tokens).logits)
 
 
 def test_the_base_does_not_diverge_from_itself():

@@ -5,7 +5,6 @@ compared (`hsic.py`), so that no more than two runs' features of one layer stand
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from itertools import combinations
 
 import numpy as np
@@ -50,7 +49,8 @@ def similarity(
 ) -> Similarity:
     """Compare the residual streams of all runs and the base by debiased linear CKA.
 
-    Runs are put on the base by hooks, one after the other; no merged copy is made.
+    Runs are put on the base one after the other, by hooks or one moved weight at a time; no merged
+    copy is made.
 
     Args:
         base: what the updates belong to.
@@ -123,7 +123,7 @@ def _record(
     def receive(layer: int, text: int, states: Tensor) -> None:
         files.write((run, layer), starts[text], states)
 
-    with nullcontext(base) if delta is None else Placed(base, delta).running() as model:
+    with Placed(base, delta).running(in_flight=True) as model:
         hidden_states(
             model, chosen.texts, chosen.columns, receive,
             batch_size=settings.batch_size, advance=advance,

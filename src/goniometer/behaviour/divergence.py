@@ -8,7 +8,7 @@ and averaged over prompts. arXiv 2509.04259 finds it, on the task, to predict wh
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,11 +20,15 @@ from torch import Tensor
 
 from goniometer.behaviour.placed import Placed
 from goniometer.config import Divergence
+from goniometer.deltas import Delta
 from goniometer.model import LanguageModel, generate
 from goniometer.results import Reading
 from goniometer.tasks import Problem
 
 CHUNK = 2**22  # logits of one model at a time, but one row at least
+# An update of no low rank moves every weight anew for each batch: its batches are as many logits as
+# the network has weights over this, so that they are few and less than a merged copy.
+WEIGHTS_A_LOGIT = 8
 
 Text = tuple[tuple[int, ...], tuple[int, ...]]  # a prompt and its completion, as token ids
 
@@ -113,20 +117,67 @@ def forward_kl(
         advance: called with the number of texts.
         chunk: logits of one model at a time; the result does not depend on it but for rounding.
     """
-    model = placed.base
-    vocabulary = int(model.network.get_output_embeddings().weight.shape[0])  # type: ignore[operator, union-attr]
-    found: dict[int, float] = {}
+    return _divergences(placed.base, {"": placed}, texts, advance, chunk)[""]
+
+
+def forward_kls(
+    base: LanguageModel,
+    deltas: Mapping[str, Delta],
+    texts: Sequence[Text],
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, Divergences]:
+    """Measure several runs as `forward_kl` does one: a batch is read once by the base for all.
+
+    Args:
+        base: what the updates belong to.
+        deltas: updates by run.
+        texts: as `base_texts` gives them.
+        advance: called with numbers of texts; there are runs x texts of them.
+    """
+    placed = {run: Placed(base, delta) for run, delta in deltas.items()}
+    weights = sum(weight.numel() for weight in base.network.parameters())
+    large = max(CHUNK, weights // WEIGHTS_A_LOGIT)
+    chunks = {run: large if one.whole else CHUNK for run, one in placed.items()}
+    found: dict[str, Divergences] = {}
+    for chunk in sorted(set(chunks.values())):
+        alike = {run: one for run, one in placed.items() if chunks[run] == chunk}
+        found |= _divergences(base, alike, texts, advance, chunk)
+    return {run: found[run] for run in deltas}
+
+
+def _divergences(
+    base: LanguageModel,
+    runs: Mapping[str, Placed],
+    texts: Sequence[Text],
+    advance: Callable[[int], None],
+    chunk: int,
+) -> dict[str, Divergences]:
+    vocabulary = int(base.network.get_output_embeddings().weight.shape[0])  # type: ignore[operator, union-attr]
+    step = max(1, min(chunk, CHUNK) // vocabulary)
+    found: dict[str, dict[int, float]] = {run: {} for run in runs}
     for rows in _by_size(texts, chunk // vocabulary):
         chosen = [texts[row] for row in rows]
-        base, owner = _logits(model, chosen)
-        with placed.running():
-            run, _ = _logits(model, chosen)
-        step = max(1, chunk // vocabulary)
-        parts = [_kl(base[i : i + step], run[i : i + step]) for i in range(0, len(owner), step)]
-        sums = torch.zeros(len(rows), dtype=torch.float64, device=owner.device)
-        found |= dict(zip(rows, sums.index_add(0, owner, torch.cat(parts)).tolist(), strict=True))
-        advance(len(rows))
-    return Divergences(tuple(found[row] for row in range(len(texts))))
+        own, owner = _logits(base, chosen)
+        for run, placed in runs.items():
+            positions = _by_position(placed, chosen, own, step)
+            sums = torch.zeros(len(rows), dtype=torch.float64, device=owner.device)
+            sums.index_add_(0, owner, positions)
+            found[run] |= dict(zip(rows, sums.tolist(), strict=True))
+            advance(len(rows))
+    return {
+        run: Divergences(tuple(of[row] for row in range(len(texts)))) for run, of in found.items()
+    }
+
+
+def _by_position(
+    placed: Placed, texts: Sequence[Text], base: Float[Tensor, "position vocabulary"], step: int
+) -> Float[Tensor, " position"]:
+    """KL of one run where the base's logits are these, so many positions at a time."""
+    with placed.running(in_flight=True) as model:
+        run, _ = _logits(model, texts)
+    parts = [_kl(base[i : i + step], run[i : i + step]) for i in range(0, len(base), step)]
+    return torch.cat(parts)
 
 
 def _by_size(texts: Sequence[Text], positions: int) -> Iterator[list[int]]:

@@ -7,7 +7,7 @@ from typing import final
 
 import torch
 
-from goniometer.deltas import AbstractMatrix
+from goniometer.deltas import AbstractMatrix, Delta, LowRank
 from goniometer.model import LanguageModel, perturbed
 
 
@@ -20,9 +20,21 @@ class Placed:
     delta: Mapping[str, AbstractMatrix] | None = None
     factor: float = 1.0
 
+    @property
+    def whole(self) -> bool:
+        """Whether some of the update is of no low rank; nothing is read from files."""
+        if isinstance(self.delta, Delta):
+            outlines = map(self.delta.outline, self.delta)
+            return not all(outline.low_rank for outline in outlines)
+        return not all(isinstance(matrix, LowRank) for matrix in (self.delta or {}).values())
+
     @contextmanager
-    def running(self) -> Iterator[LanguageModel]:
+    def running(self, *, in_flight: bool = False) -> Iterator[LanguageModel]:
         """Put the update on for the time of the context, and take it off again.
+
+        Args:
+            in_flight: let an update of no low rank move one weight at a time, anew for each batch
+                (see `perturbed`), so that no merged copy is made; one of low rank runs as ever.
 
         Raises:
             GoniometerError: the update does not fit the base; the module is named.
@@ -32,5 +44,6 @@ class Placed:
             self.base.network,
             deltas,
             torch.full((1, len(deltas)), self.factor, dtype=torch.float64),
+            in_flight=in_flight and self.whole,
         ):
             yield self.base

@@ -14,10 +14,9 @@ from goniometer.behaviour.cka import similarity, similarity_steps
 from goniometer.behaviour.composed import composition
 from goniometer.behaviour.connectivity import connectivity_of
 from goniometer.behaviour.covariance import has_inputs, input_nulls
-from goniometer.behaviour.divergence import Divergences, Text, base_completions, forward_kl
+from goniometer.behaviour.divergence import Divergences, Text, base_completions, forward_kls
 from goniometer.behaviour.evaluate import Scores
 from goniometer.behaviour.losses import Losses
-from goniometer.behaviour.placed import Placed
 from goniometer.behaviour.points import Paths, point
 from goniometer.behaviour.survey import Greedy, Survey, survey, work, workload
 from goniometer.behaviour.texts import ReferenceTexts, Texts
@@ -130,10 +129,8 @@ def measure(
         own = base_completions(
             base, prompts, data.kl, seed=derive(seed, "divergence"), batch_size=32, advance=advance
         )
-    kls = {}
-    for run, delta in deltas.items():
-        with bars.task(f"KL · {run}", len(own)) as advance:
-            kls[run] = forward_kl(Placed(base, delta), own, advance=advance)
+    with bars.task("KL from the base", len(deltas) * len(own)) as advance:
+        kls = forward_kls(base, deltas, own, advance=advance)
     return Measured(
         base=base.name,
         data=data.about,
