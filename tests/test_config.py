@@ -30,6 +30,10 @@ FAULTS = {
     "steps:": ("stepz:", r"training.stepz: unknown key. Did you mean 'steps'\?"),
     "arms:": ("armz:", r"armz: unknown key. Did you mean 'arms'\?"),
     "prompts: 800": ("prompts: -1", "rollouts.prompts: .*greater than 0; found -1"),
+    "temperature: 1.0": (
+        "temperature: 1.0e-40",
+        "rollouts.temperature: .*greater than or equal to 0.01; found 1e-40",
+    ),
     "objective: rft": (
         "objektive: rft",
         r"arms.1.objektive: unknown key. Did you mean 'objective'\?",

@@ -1,5 +1,7 @@
 """Generation: the argmax of each prefix, or draws from the whole distribution, by seed."""
 
+import math
+
 import pytest
 import torch
 from scipy import stats
@@ -61,6 +63,25 @@ def test_draws_depend_on_the_seed_and_on_nothing_global():
     assert first == again
     assert first[:2] != first[2:]  # each batch has its own seed
     assert first != complete(model, [(3, 4)] * 4, temperature=1.0, seed=6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nothing_is_drawn_from_what_is_no_distribution(bad):
+    plain, model, calls = tiny_model(), tiny_model(), []
+    assert complete(plain, [(3, 4)] * 2, temperature=1.3, finite=True) == complete(
+        plain, [(3, 4)] * 2, temperature=1.3
+    )
+    with pytest.raises(FloatingPointError):  # finite, and beyond float32 once divided
+        complete(plain, [(3, 4)], temperature=1e-40, finite=True)
+
+    def from_the_third(module, inputs, output):
+        calls.append(1)
+        output[-1, :, 5] = bad if len(calls) > 2 else output[-1, :, 5]
+
+    model.network.lm_head.register_forward_hook(from_the_third)
+    with pytest.raises(FloatingPointError, match="where a token is to be drawn"):
+        complete(model, [(3, 4), (5, 6)], temperature=1.0, finite=True)
+    assert len(calls) == 3
 
 
 def test_sampled_tokens_have_a_finite_score_each():

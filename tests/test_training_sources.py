@@ -31,10 +31,12 @@ from tests.training_runs import (
     PAD,
     ROLLOUTS,
     SETTINGS,
+    equal,
     make_model,
     make_network,
     run,
     train_on,
+    weights_of,
 )
 
 # Runs by length
@@ -192,6 +194,25 @@ def test_a_network_that_can_no_longer_be_sampled_from_stops_with_its_last_good_w
     )  # finite weights, NaN logits
     assert (record.state, record.steps, len(record.losses)) == ("non-finite", 0, 1)
     assert all(torch.equal(before[n], w) for n, w in adapted.named_parameters())
+
+
+def test_nan_amid_a_draw_stops_with_its_last_good_weights():
+    source, network = fresh()
+    adapted = attach(network, ADAPTER, seed=1)
+    seen, forwards = [weights_of(adapted)], []
+
+    def nan_from_the_third_of_a_step(module, inputs, output):
+        forwards.append(len(seen))
+        return output * math.nan if forwards.count(3) > 2 else output
+
+    network.model.norm.register_forward_hook(nan_from_the_third_of_a_step)
+    record = train_on(
+        adapted, source.objective, sampler=source.sampler,
+        on_step=lambda step, loss: seen.append(weights_of(adapted)),
+    )  # fmt: skip
+    assert (record.state, record.steps, len(record.losses)) == ("non-finite", 1, 2)
+    assert equal(weights_of(adapted), seen[1])
+    assert forwards.count(3) == 3  # the prompts, a first token, and no draw of a second
 
 
 def test_a_prompt_whose_problem_is_not_known_is_refused():

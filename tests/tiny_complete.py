@@ -3,7 +3,7 @@
 from goniometer.model import generate
 
 
-def complete(model, prompts, *, new=6, temperature=0.0, seed=0, batch_size=2):
+def complete(model, prompts, *, new=6, temperature=0.0, seed=0, batch_size=2, finite=False):
     return generate(
         model,
         prompts,
@@ -12,4 +12,5 @@ def complete(model, prompts, *, new=6, temperature=0.0, seed=0, batch_size=2):
         seed=seed,
         batch_size=batch_size,
         advance=lambda rows: None,
+        finite=finite,
     )

@@ -44,7 +44,7 @@ class Rollouts(Section):
     )
     samples: Annotated[int, Field(ge=2)] = 8
     rows_per_prompt: Annotated[int, Field(ge=2)] = 4
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] = 1.0
     max_new_tokens: Positive = 64
     batch_size: Positive = Field(default=128, description="rows generated at once")
 

@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any, final
 
 import torch
-from transformers import GenerationConfig
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from goniometer.model.language_model import LanguageModel
 from goniometer.model.past import past_of, read_past, shares_past
@@ -27,7 +29,7 @@ def _made(number: int, make: Callable[[], list[Generation]]) -> list[Generation]
     return make()
 
 
-def generate(
+def generate(  # noqa: PLR0913 - what completions depend on, by name
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     *,
@@ -37,6 +39,7 @@ def generate(
     batch_size: int,
     advance: Callable[[int], None],
     through: Callable[[int, Callable[[], list[Generation]]], list[Generation]] = _made,
+    finite: bool = False,
 ) -> list[Generation]:
     """Complete prompts by transformers' own generate, from the untruncated distribution.
 
@@ -54,9 +57,13 @@ def generate(
         advance: called with the number of rows after each batch.
         through: called with each batch's number and what makes it; it returns the batch, made now
             or by an earlier process.
+        finite: stop before a token is drawn from what is no distribution, NaN or infinite logits.
 
     Returns:
         One generation a prompt, in the order of the prompts.
+
+    Raises:
+        FloatingPointError: with `finite`, at the first such token of any row.
     """
     sampled = temperature > 0
     settings = GenerationConfig(
@@ -72,14 +79,18 @@ def generate(
     for number, rows in enumerate(by_length(prompts, batch_size)):
         batch = [prompts[row] for row in rows]
         drawn = derive(seed, "batch", number)
-        made = through(number, partial(_batch, model, batch, settings, drawn))
+        made = through(number, partial(_batch, model, batch, settings, drawn, finite))
         done.update(zip(rows, made, strict=True))
         advance(len(rows))
     return [done[row] for row in range(len(prompts))]
 
 
 def _batch(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], settings: GenerationConfig, seed: int
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    settings: GenerationConfig,
+    seed: int,
+    finite: bool,
 ) -> list[Generation]:
     """Complete prompts at once, padded on the left; prompts that stand there twice are read once.
 
@@ -99,11 +110,30 @@ def _batch(
     if len(distinct) < len(prompts) and width > 1 and shares_past(network):
         past = read_past(network, tokens[:, :-1], mask[:, :-1])
         read = {"past_key_values": past_of(past, rows)}
+    checks = LogitsProcessorList([_Finite(settings.temperature or 1.0)] if finite else [])
     with _seeded(seed, network.device):
         output = network.generate(
-            input_ids=tokens[rows], attention_mask=mask[rows], generation_config=settings, **read
-        )
+            input_ids=tokens[rows], attention_mask=mask[rows], generation_config=settings,
+            logits_processor=checks, **read,
+        )  # fmt: skip
     return [_until(model.end_token, completion) for completion in output[:, width:].tolist()]
+
+
+@final
+class _Finite(LogitsProcessor):  # type: ignore[misc]
+    """Lets logits pass unless some row of them, over the temperature, is no distribution."""
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(
+        self, input_ids: Int[Tensor, "row length"], scores: Float[Tensor, "row vocabulary"]
+    ) -> Float[Tensor, "row vocabulary"]:
+        # The largest is NaN where one is; -inf elsewhere is a token that cannot be drawn.
+        if not bool((scores.amax(1) / self.temperature).isfinite().all()):
+            # On a GPU a draw from NaN would take the process down.
+            raise FloatingPointError("NaN or infinite logits where a token is to be drawn")
+        return scores
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """On-policy batches: at each step, completions that the network has just sampled."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -87,7 +86,6 @@ class FreshBatches:
         Raises:
             FloatingPointError: the network gives NaN, of which nothing can be drawn.
         """
-        self._check([self._prompts[prompt][1] for prompt in prompts])
         drawn = self._draw([self._prompts[prompt] for prompt in prompts], step)
         columns: dict[Need, Sequence[Sequence[float]]] = {"behaviour": drawn.require_logprobs()}
         if "reference" in self.objective.needs:
@@ -95,17 +93,6 @@ class FreshBatches:
                 columns["reference"] = self._score(drawn.rows, temperature=1.0)
         examples = self.objective.select(drawn)
         return Batches(drawn, examples, columns, self.pad_token), range(len(prompts))
-
-    def _check(self, prompts: Sequence[tuple[int, ...]]) -> None:
-        # Before any draw: on a GPU a draw from NaN takes the process down.
-        model = self.sampler.model
-        ends = [(model.end_token,)] * len(prompts)
-        size = self.sampler.settings.batch_size
-        scores = completion_logprobs(
-            model, prompts, ends, batch_size=size, advance=lambda count: None
-        )
-        if any(math.isnan(logprob) for (logprob,) in scores):
-            raise FloatingPointError("NaN after a prompt")
 
     def _draw(self, prompts: Sequence[tuple[str, tuple[int, ...]]], step: int) -> RolloutSet:
         model, settings = self.sampler.model, self.sampler.settings
@@ -119,6 +106,7 @@ class FreshBatches:
             seed=derive(self.order_seed, "on-policy", step),
             batch_size=settings.batch_size,
             advance=lambda rows: None,
+            finite=True,
         )
         texts = [model.decode(completion.tokens) for completion in completions]
         problems = [self.sampler.problems[problem_id] for problem_id, _ in asked]
