@@ -10,7 +10,7 @@ from goniometer.behaviour.evaluate import held_out, ordered_pairs
 from goniometer.behaviour.placed import Placed
 from goniometer.config import Adapter, Rollouts, Training
 from goniometer.deltas import read
-from goniometer.model import load
+from goniometer.model import LanguageModel, load
 from goniometer.objectives import build
 from goniometer.rollouts import RolloutSet
 from goniometer.tasks import TASKS
@@ -37,10 +37,16 @@ def cosine(a, b) -> float:
     return inner(a, b) / (inner(a, a) * inner(b, b)) ** 0.5
 
 
-@pytest.mark.slow
-def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path):
-    base, teacher = (load(f"embedded:{name}", device="cpu") for name in ("base", "teacher"))
-    train, held = (
+@pytest.fixture(scope="module")
+def base() -> LanguageModel:
+    return load("embedded:base", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[RolloutSet]:
+    """Rollouts to train on and held out, each prompt with right and wrong rows."""
+    teacher = load("embedded:teacher", device="cpu")
+    return [
         sample(
             teacher,
             TASKS["arithmetic"](),
@@ -51,7 +57,14 @@ def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path):
             advance=lambda rows: None,
         )[0]
         for split in ("train", "validation")
-    )
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dpo", "simpo"])
+def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path, base, drawn, name):
+    train, held = drawn
+    objective = build(name, {}, "test")
 
     def likelihood(delta=None):
         return held_out(Placed(base, delta), held, batch_size=64, advance=lambda rows: None)
@@ -60,8 +73,8 @@ def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path):
         inputs = CellInputs(
             base=base,
             rollouts=rollouts,
-            columns=precompute(base, rollouts, ["reference"]),
-            objective=build("dpo", {}, "test"),
+            columns=precompute(base, rollouts, objective.needs),
+            objective=objective,
             adapter=Adapter(),
             training=Training(steps=8),
             learning_rate=1e-3,
@@ -76,6 +89,9 @@ def test_a_label_shuffled_reward_makes_the_preference_arm_noise(tmp_path: Path):
     before = likelihood()
     learnt, unlearnt = (ordered_pairs(likelihood(d), before, held) for d in (real, noise))
     assert learnt > 0.65
-    assert abs(unlearnt - 0.5) < 0.12
+    # Without a reference, labels that mean nothing flatten what the base prefers: rows that it
+    # finds likely are the right ones more often, and they fall.
+    least = 0.38 if "reference" in objective.needs else 0.25
+    assert least < unlearnt < 0.62
     # The same labels in another order are nearer than other labels in the same order.
     assert abs(cosine(real, noise)) < 0.4 < cosine(real, again)

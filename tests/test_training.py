@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from goniometer.model import token_logprobs
-from goniometer.objectives import build
+from goniometer.objectives import OBJECTIVES, build
 from goniometer.objectives.dpo import DPO
 from goniometer.objectives.rft import RFT
 from goniometer.objectives.sft import SFT
@@ -16,7 +16,6 @@ from tests.rollouts_factory import make_rollouts
 from tests.tiny_model import PAD
 from tests.training_runs import (
     ADAPTER,
-    FROM_COLUMNS,
     ROLLOUTS,
     SETTINGS,
     distance,
@@ -30,7 +29,7 @@ from tests.training_runs import (
 # The step.
 
 
-@pytest.mark.parametrize("name", FROM_COLUMNS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_accumulation_eight_by_one_equals_one_by_eight(name):
     objective = build(name, {}, "test")
     one, a = run(objective, micro_batches=1)
@@ -113,7 +112,7 @@ def test_dpo_starts_at_log_two_and_learns_the_order_of_its_pairs():
 # What must give the same bits.
 
 
-@pytest.mark.parametrize("name", FROM_COLUMNS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_same_inputs_give_the_same_bits(name):
     objective = build(name, {}, "test")
     (one, a), (two, b) = (run(objective, dtype=torch.float32, steps=3) for _ in range(2))

@@ -4,9 +4,9 @@ import pytest
 
 from goniometer.config import Training
 from goniometer.errors import GoniometerError
-from goniometer.objectives import build
+from goniometer.objectives import OBJECTIVES, build
 from goniometer.training.loop import data_order, learning_rate_factor
-from tests.training_runs import FROM_COLUMNS, SETTINGS, run
+from tests.training_runs import SETTINGS, run
 
 
 def test_every_epoch_is_a_permutation_of_the_prompts():
@@ -43,7 +43,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 
 def test_all_arms_see_the_same_prompts_in_the_same_order():
-    records = {name: run(build(name, {}, "test"))[0] for name in FROM_COLUMNS}
+    records = {name: run(build(name, {}, "test"))[0] for name in OBJECTIVES}
     whole = records["sft"].metrics
     for name in ("dft", "rift", "offline_grpo"):
         assert records[name].metrics["tokens_right"] == whole["tokens_right"]

@@ -8,7 +8,7 @@ import torch
 
 from goniometer.config import Adapter, Training
 from goniometer.model import LanguageModel
-from goniometer.objectives import OBJECTIVES, AbstractObjective, LossSum, Unit
+from goniometer.objectives import AbstractObjective, LossSum, Unit
 from goniometer.objectives.sft import SFT
 from goniometer.training import attach, precompute, train
 from tests.parity_task import make_sampler
@@ -18,8 +18,6 @@ from tests.tiny_model import PAD, tiny_network, tiny_tokenizer
 ADAPTER = Adapter(rank=2, alpha=4, target_modules=("q_proj", "v_proj", "o_proj"))
 SETTINGS = Training(steps=6, prompts_per_step=8, weight_decay=0.01, clip=0.5)
 ROLLOUTS = make_rollouts([*GROUPS, *GROUPS])  # 16 prompts: two steps are an epoch
-# Objectives whose loss of a prompt does not depend on the others of its micro-batch.
-FROM_COLUMNS = [name for name in OBJECTIVES if "mismatched" not in OBJECTIVES[name]().needs]
 
 
 def make_network(dtype=torch.float64):
