@@ -1,11 +1,14 @@
 """From a study to its cells: what is planned, what is one run, what cannot be."""
 
+import sys
+
 import pytest
 
 from goniometer.config import Study
 from goniometer.errors import GoniometerError
 from goniometer.study.cells import FIRST_SEED
 from goniometer.study.plan import make_plan
+from goniometer.study.trained import objective_key
 
 ARMS = [
     {"name": "SFT", "objective": "sft"},
@@ -111,3 +114,41 @@ def test_one_run_under_two_names_is_refused():
     twin = {"name": "RIFT too", "objective": "rift", "options": {"wrong_reward": -0.2}}
     with pytest.raises(GoniometerError, match="the arms 'RIFT' and 'RIFT too' are one run"):
         plan_of([{"name": "RIFT", "objective": "rift"}, twin], seeds=3)
+
+
+OWN = """
+from dataclasses import dataclass
+from goniometer.objectives import AbstractObjective
+from goniometer.objectives.sft import SFT
+
+@dataclass(frozen=True)
+class Own(AbstractObjective):
+    name, unit, strength = "own", "tokens", 1.0
+    def select(self, rollouts):
+        return SFT().select(rollouts)
+    def loss(self, batch):
+        return SFT().loss(batch)LOSS
+"""
+
+
+def test_another_loss_of_ones_own_is_another_cell(tmp_path, monkeypatch):
+    def key(folder: str, loss: str) -> list[str]:
+        place = tmp_path / folder
+        place.mkdir()
+        (place / "own_objective.py").write_text(OWN.replace("LOSS", loss))
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(place)
+            (cell,) = plan_of([{"name": "Own", "objective": "own_objective:Own"}]).cells
+            found = objective_key(cell)
+            del sys.modules["own_objective"]
+            with pytest.raises(GoniometerError, match="own_objective:Own cannot be read"):
+                objective_key(cell)
+        return found
+
+    one, same, other = key("a", ""), key("b", ""), key("c", "  # 2")
+    assert one == same
+    assert one[:2] == other[:2]
+    assert one[2] != other[2]
+    # Cells of what ships with us are found by name and options, as ever.
+    dpo = plan_of().cells[2]
+    assert objective_key(dpo) == ["dpo", repr(dpo.objective)]

@@ -1,6 +1,8 @@
 """The cells of a study as stages: columns beside their rollouts, training, updates read back."""
 
 import dataclasses
+import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,7 @@ def train_one(
     key = {
         "base": run.base.fingerprint,
         "rollouts": rollouts.fingerprint,
-        "objective": [cell.objective_name, repr(cell.objective)],
+        "objective": objective_key(cell),
         "regime": cell.regime,
         "adapter": study.adapter.model_dump(mode="json") if cell.regime == "lora" else None,
         "training": study.training.model_dump(mode="json", exclude={"learning_rate", "workers"}),
@@ -106,6 +108,28 @@ def train_one(
         "on policy": sampling if cell.objective.on_policy else None,
     }
     return run.ensure("cells", cell.name, key, make)
+
+
+def objective_key(cell: CellPlan) -> list[str]:
+    """What a cell's objective is: its name and options, and of one out of tree its code too.
+
+    Our own change with the version; code of somebody's own changes between two runs of a study.
+
+    Raises:
+        GoniometerError: the source of one out of tree cannot be read.
+    """
+    known = [cell.objective_name, repr(cell.objective)]
+    if ":" not in cell.objective_name:
+        return known
+    module = inspect.getmodule(type(cell.objective))
+    try:
+        source = inspect.getsource(module)  # type: ignore[arg-type] # None raises too
+    except (OSError, TypeError):
+        raise GoniometerError(
+            f"the source of {cell.objective_name} cannot be read, and its cells are found by it",
+            key="arms", fix="let it be of a module in a .py file",
+        ) from None  # fmt: skip
+    return [*known, hashlib.sha256(source.encode()).hexdigest()]
 
 
 def _on_policy(run: Run, sampled: Sampled) -> OnPolicy:
