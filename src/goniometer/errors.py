@@ -61,6 +61,13 @@ class GoniometerErrors(GoniometerError):  # noqa: N818 (several errors)
         return self._faults
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or on a GPU; told by name, as no torch is imported here."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    # Of torch, for the memory of the machine.
+    return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+
+
 @final
 class Faults:
     """Collects faults, so that a user reads all of them at once and not one a run."""

@@ -12,7 +12,7 @@ from goniometer.cli.compare_verbs import compare
 from goniometer.cli.data_verbs import paired, rollouts
 from goniometer.cli.report_verbs import claims, report, schema, view
 from goniometer.cli.study_verbs import evaluate, sample, study, train
-from goniometer.errors import GoniometerError
+from goniometer.errors import GoniometerError, out_of_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +45,9 @@ def main() -> None:
             traceback.print_exc()
             sys.exit(70)
         _fail(f"{error.filename or 'output'}: {error.strerror}")
-    except Exception:
+    except Exception as error:
+        if out_of_memory(error):
+            _fail(_without_memory(error))
         # A fault of ours: not 1, which says that a gate tripped.
         traceback.print_exc()
         sys.exit(70)
@@ -54,6 +56,20 @@ def main() -> None:
     finally:
         # Else the interpreter walks through all of torch once more before it ends.
         gc.freeze()
+
+
+def _without_memory(error: Exception) -> str:
+    """What ran out, in the allocator's first two sentences, and which options need less."""
+    gpu = type(error).__name__ == "OutOfMemoryError"
+    places = ("--device cpu, ", "models.device: cpu, ") if gpu else ("", "")
+    fix = "for compare --data {}--dtype bfloat16; for a study {}models.dtype: bfloat16"
+    return str(
+        GoniometerError(
+            "the GPU's memory ran out" if gpu else "memory ran out",
+            found=". ".join(str(error).split(". ")[:2]) or None,
+            fix=fix.format(*places),
+        )
+    )
 
 
 def _fail(lines: str, code: int = 2) -> None:

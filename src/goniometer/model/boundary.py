@@ -5,17 +5,19 @@ from contextlib import contextmanager
 
 from transformers.utils import logging
 
-from goniometer.errors import GoniometerError
+from goniometer.errors import GoniometerError, out_of_memory
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 @contextmanager
 def refused(where: object) -> Iterator[None]:
-    """Say in one line what transformers finds wrong with somebody's model."""
+    """Say in one line what transformers finds wrong with somebody's model; memory is no fault."""
     try:
         yield
     except Exception as error:  # of whatever type
+        if out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise GoniometerError(f"cannot be loaded: {reason}", file=where) from error
 
