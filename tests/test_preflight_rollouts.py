@@ -60,6 +60,15 @@ def test_a_file_of_another_vocabulary_with_rows_too_long(tmp_path: Path, command
     assert "a row is longer than the context of embedded:base" in found[1]
 
 
+def test_a_file_encoded_by_another_tokenizer(tmp_path: Path, command: Command):
+    """Of a vocabulary of the same size: only its texts tell."""
+    rows = make_rollouts(["+-"] * 24).rows
+    path = tmp_path / "rollouts.parquet"
+    sources.save(RolloutSet(tuple(replace(row, text="of other words") for row in rows)), path)
+    (line,) = refused(command, study_file(tmp_path, rollouts={"file": str(path)}, floors=None))
+    assert "p0: tokens that say something else to embedded:base: its tokenizer is another" in line
+
+
 def test_a_file_of_prompts_that_an_on_policy_arm_cannot_grade(tmp_path: Path, command: Command):
     file = file_of(["+-"] * 24, tmp_path)
     arms = [*ARMS, {"name": "Online", "objective": "online_grpo"}]

@@ -45,13 +45,13 @@ def stays_inside(path: Path) -> bool:
     return any(real.is_relative_to(one) for one in homes)
 
 
-def json_object(file: Path) -> dict[str, Any]:
-    """Read a configuration or an index.
+def json_object(file: Path, most: int = _MOST_JSON) -> dict[str, Any]:
+    """Read a configuration or an index, or what else has at most so many bytes.
 
     Raises:
         GoniometerError: it is absent, elsewhere, too large, or no JSON object.
     """
-    check_file(file, _MOST_JSON)
+    check_file(file, most)
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from goniometer.rollouts.foreign import Source, encode
 from goniometer.rollouts.foreign import read as read_foreign
 from goniometer.rollouts.foreign.ids import distinct
 from goniometer.rollouts.foreign.read import is_tokens
+from goniometer.rollouts.same_tokenizer import require_known
 from goniometer.rollouts.sample import report
 from goniometer.rollouts.sources import read
 
@@ -47,15 +48,7 @@ def divide(
             prompt under two ids.
     """
     file = Path(settings.file or "")
-    largest = max(max(*row.prompt_tokens, *row.completion_tokens) for row in drawn.rows)
-    if largest >= vocabulary:
-        raise GoniometerError(
-            "a token id that the base does not have",
-            file=file,
-            found=largest,
-            expected=f"below {vocabulary}",
-            fix="encode the rollouts with the base's tokenizer",
-        )
+    require_known(drawn, vocabulary, file)
     _require_one_name(drawn, file)
     mixed = drawn.mixed()
     wanted = settings.prompts + settings.held_out_prompts

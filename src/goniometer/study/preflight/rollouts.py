@@ -8,6 +8,7 @@ from goniometer.model import LanguageModel
 from goniometer.objectives import AbstractObjective
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.rollouts.given import divide, read_given
+from goniometer.rollouts.same_tokenizer import require_same_tokenizer
 from goniometer.seeds import derive
 from goniometer.study.plan import Plan
 from goniometer.study.preflight.leakage import check_apart_from_test, trained_and_measured
@@ -23,12 +24,14 @@ def check_file(plan: Plan, base: LanguageModel) -> tuple[RolloutSet, tuple[str, 
 
     Raises:
         GoniometerError: all faults at once: no such file or rows that cannot be used, tokens that
-            the base does not have, too few mixed prompts, texts longer than the context, arms
-            with nothing to train on, prompts of the test.
+            the base does not have or that say something else to it, too few mixed prompts, texts
+            longer than the context, arms with nothing to train on, prompts of the test.
     """
     settings, faults = plan.study.rollouts, Faults()
     file, notes = Path(settings.file or ""), tuple[str, ...]()
     drawn = read_given(settings, base)
+    with faults.collected():
+        require_same_tokenizer(drawn, base, str(file))
     with faults.collected():
         pool, _, held_out, _ = divide(drawn, settings, plan.study.seed, len(base.tokenizer))
         notes = trained_and_measured(plan, pool, held_out, base, file.name)
