@@ -4,8 +4,10 @@ import dataclasses
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,13 +21,16 @@ from goniometer import progress, results, with_model
 from goniometer.behaviour import survey_file
 from goniometer.behaviour.points import Paths, point
 from goniometer.behaviour.survey import Greedy, survey
-from goniometer.behaviour.texts import ReferenceTexts
+from goniometer.behaviour.texts import ReferenceTexts, bare_answers
+from goniometer.comparison.options import Options
 from goniometer.config import Evaluation
 from goniometer.deltas import read
-from goniometer.model import LanguageModel, load
+from goniometer.model import LanguageModel, find, load
 from goniometer.rollouts import Rollout, RolloutSet, sources
+from goniometer.seeds import derive
 from goniometer.tasks import TASKS, Correct, Wrong
 from tests.conftest import Command
+from tests.rollouts_factory import graded
 from tests.small_study import refused, study_file
 
 SCALES = {"a": 0.02, "b": 0.05}
@@ -73,13 +78,18 @@ def merged_loss(home: Path, name: str) -> float:
     total, tokens = 0.0, 0
     for row in sources.read(home / "rollouts.parquet").rows:
         if row.correct:
-            ids = torch.tensor([*row.prompt_tokens, *row.completion_tokens])
-            with torch.no_grad():
-                logits = merged(ids[None]).logits[0].double()
-            start = len(row.prompt_tokens)
-            total += float(cross_entropy(logits[start - 1 : -1], ids[start:], reduction="sum"))
+            total += nll(merged, row.prompt_tokens, row.completion_tokens)
             tokens += len(row.completion_tokens)
     return total / tokens
+
+
+def nll(network, prompt, completion) -> float:
+    """Of one completion, summed over its tokens."""
+    ids = torch.tensor([*prompt, *completion])
+    with torch.no_grad():
+        logits = network(ids[None]).logits[0].double()
+    start = len(prompt)
+    return float(cross_entropy(logits[start - 1 : -1], ids[start:], reduction="sum"))
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +172,7 @@ def change(home: Path, tmp_path: Path, edit) -> Path:
 FAULTS = {
     "another vocabulary": (
         lambda row: row | {"completion_tokens": [999_999] * len(row["completion_tokens"])},
-        "a token id that embedded:base does not have; found 999999, expected below",
+        "a token id that the base does not have; found 999999, expected below",
     ),
     "another tokenizer": (
         lambda row: row | {"completion_tokens": [max(3, t - 1) for t in row["completion_tokens"]]},
@@ -201,6 +211,10 @@ def test_data_that_cannot_serve_is_one_line(home, tmp_path, command: Command, fa
         (("--base", "embedded:base", "--data", "DATA", "--task", "gsm9k"), "unknown task 'gsm9k'"),
         (("--base", "embedded:base", "--data", "DATA", "--option", "x=1"), "options, and no task"),
         (("--positions", "3"), "--positions: points of paths, and no texts"),
+        (("--dtype", "bfloat16"), "--dtype: a precision of the base, and no texts"),
+        (("--device", "cpu"), "--device: a device for the base, and no texts"),
+        (("--bare-answer",), "--bare-answer: bare answers, and no task"),
+        (("--accuracy", "everywhere"), "--accuracy: accuracy everywhere, and no task"),
     ],
 )
 def test_options_that_do_not_go_together_are_one_line(home, tmp_path, command, options, message):
@@ -224,6 +238,128 @@ def test_positions_are_refused_as_a_study_refuses_them(home, tmp_path, command, 
     with pytest.raises(goniometer.GoniometerError, match="--positions") as raised:
         goniometer.compare([home / "a", home / "b"], positions=positions)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dtype", "float64"), ("device", "tpu"), ("accuracy", "ends")]
+)
+def test_choices_are_refused_in_python_too(name: str, value: str):
+    given = Options(data="rollouts.parquet", task="arithmetic", **{name: value})
+    with pytest.raises(goniometer.GoniometerError, match=f"--{name}: .*found '{value}'"):
+        given.require_sense()
+
+
+def changed_base(folder: Path, edit=lambda model: None, **config) -> str:
+    """The base in a folder of its own, with another configuration."""
+    model = load("embedded:base")
+    model.network.config.update(config)
+    edit(model)
+    model.save(folder / "changed")
+    return str(folder / "changed")
+
+
+def data_of(folder: Path, *lengths: tuple[int, int]) -> str:
+    """Right rollouts, with so many tokens of prompt and of completion."""
+    rows = [
+        replace(graded(f"p{i}", (5,) * completion, Correct()), prompt_tokens=(6 + i,) * prompt)
+        for i, (prompt, completion) in enumerate(lengths)
+    ]
+    sources.save(RolloutSet(tuple(rows)), folder / "data.parquet")
+    return str(folder / "data.parquet")
+
+
+def test_every_text_that_is_read_must_fit_the_context(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(with_model, "FOR_LOSSES", 1)  # the second is read for activations alone
+    narrow = changed_base(tmp_path, max_position_embeddings=48)
+    data = data_of(tmp_path, (5, 20), (20, 29))
+    with pytest.raises(goniometer.GoniometerError, match=r"p1: a text is too long .* 49 tokens, "):
+        with_model.with_model(narrow, data, {}, Options())
+
+
+def test_what_is_written_ends_where_the_context_does(tmp_path: Path):
+    narrow = changed_base(tmp_path, max_position_embeddings=48)
+    data = data_of(tmp_path, (5, 40), (30, 10))
+    placed = with_model.with_model(narrow, data, {}, Options())
+    assert placed.data.kl.max_new_tokens == 48 - 30
+    assert "KL of 18 tokens at most" in placed.data.about
+    placed = with_model.with_model("embedded:base", data, {}, Options(task="arithmetic"))
+    prompts = [placed.base.encode_prompt(p.question) for p in placed.data.greedy.problems]
+    longest = max(map(len, prompts))
+    assert (placed.data.kl.max_new_tokens, placed.data.greedy.settings.max_new_tokens) == (40, 64)
+    narrow = changed_base(tmp_path, max_position_embeddings=longest + 7)
+    data = data_of(tmp_path, (5, 6))
+    placed = with_model.with_model(narrow, data, {}, Options(task="arithmetic"))
+    assert placed.data.greedy.settings.max_new_tokens == 7
+    narrow = changed_base(tmp_path, max_position_embeddings=longest)
+    with pytest.raises(goniometer.GoniometerError, match=f"no room for an answer; found {longest}"):
+        with_model.with_model(narrow, data, {}, Options(task="arithmetic"))
+
+
+def test_too_few_tokens_are_said_before_any_work(tmp_path: Path):
+    with pytest.raises(goniometer.GoniometerError, match=r"too few tokens .* found 2, expected 4"):
+        with_model.with_model("embedded:base", data_of(tmp_path, (5, 2)), {}, Options())
+
+
+def test_a_run_with_a_tokenizer_of_its_own(home, tmp_path: Path, command: Command):
+    run = shutil.copytree(home / "a", tmp_path / "a")
+    tree = json.loads((find("embedded:base").path / "tokenizer.json").read_text())
+    words = tree["model"]["vocab"]
+    words[" +"], words[" -"] = words[" -"], words[" +"]
+    (run / "tokenizer.json").write_text(json.dumps(tree))
+    given = ("--base", "embedded:base", "--data", home / "rollouts.parquet")
+    code, _, lines = command("compare", run, home / "b", *given, "-o", tmp_path / "out")
+    assert code == 2
+    assert (
+        "a was trained with another tokenizer than embedded:base has: ' +'; found id 6" in lines[-1]
+    )
+
+
+def test_bfloat16_is_the_same_within_its_rounding(home: Path, found):
+    some = {"base": "embedded:base", "data": home / "rollouts.parquet", "positions": 3}
+    runs = {name: home / name for name in SCALES}
+    rounded = goniometer.compare(
+        runs, **some, dtype="bfloat16", device="cpu", base_measures=False, draws=2
+    ).results.behaviour
+    exact = found.results.behaviour
+    assert rounded.data.endswith("; the base in bfloat16")
+    for one, other in zip(rounded.divergence, exact.divergence, strict=True):
+        assert one.kl.value == pytest.approx(other.kl.value, rel=0.3)
+    ends = zip(rounded.connectivity.segments, exact.connectivity.segments, strict=True)
+    for one, other in ends:
+        assert one.loss != other.loss[::5]
+        assert one.loss == pytest.approx(other.loss[::5], rel=0.05)
+
+
+def able_to_write_answers(model: LanguageModel) -> None:
+    model.tokenizer.add_tokens(["\\", "boxed", "{", "}"])
+    model.network.resize_token_embeddings(len(model.tokenizer))
+
+
+def test_bare_answers_and_accuracy_everywhere(home: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(with_model, "PROBLEMS", 2)
+    monkeypatch.setattr(with_model, "LEAST", 4)
+    reference = changed_base(tmp_path, able_to_write_answers)
+    told = goniometer.compare(
+        {name: home / name for name in SCALES},
+        base=reference,
+        data=data_of(tmp_path, (5, 6), (4, 6)),  # short ones, so that answers are
+        task="arithmetic",
+        bare_answer=True,
+        accuracy="everywhere",
+        positions=5,
+        base_measures=False,
+        draws=2,
+    ).results.behaviour.connectivity
+    for one in told.segments:
+        assert None not in one.accuracy
+        assert len(one.accuracy) == len(one.bare_answer) == 5
+    base = load(reference)
+    problems = TASKS["arithmetic"]().problems("test", 2, derive(0, "problems of compare"))
+    texts = bare_answers(base, problems)
+    network = peft.PeftModel.from_pretrained(base.network, home / "a").merge_and_unload()
+    total = sum(nll(network, *text) for text in zip(texts.prompts, texts.completions, strict=True))
+    expected = total / sum(map(len, texts.completions))
+    assert told.segments[0].bare_answer[-1] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,10 @@ def compare(  # noqa: PLR0913 (the command has as many)
     task: str | None = None,
     task_options: Mapping[str, Any] | None = None,
     positions: int | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    bare_answer: bool = False,
+    accuracy: Literal["everywhere"] | None = None,
     progress: bool = False,
 ) -> Compared:
     """Compare some fine-tunes, as `goniometer compare` does; nothing is written or printed.
@@ -60,6 +64,11 @@ def compare(  # noqa: PLR0913 (the command has as many)
         task: a task whose test problems are answered too: accuracy along paths, agreement.
         task_options: of the task.
         positions: points of a path, both ends among them: odd, from 3 up; 11 if absent.
+        dtype: of the base's weights while `data` is measured; float32 if absent.
+        device: where it runs then; `auto` if absent, cuda where there is one.
+        bare_answer: with a task, also the loss of the gold answer right after the prompt.
+        accuracy: "everywhere" answers at every point of the paths, not only at ends, midpoints
+            and sums.
         progress: show bars on stderr.
 
     Raises:
@@ -79,6 +88,7 @@ def compare(  # noqa: PLR0913 (the command has as many)
     options = Options(
         origin, base, initial, k, draws, seed, over, exact, base_measures,
         None if data is None else str(data), task, task_options or {}, positions,
+        dtype, device, bare_answer, accuracy,
     )  # fmt: skip
     with bars() if progress else nullcontext(Silent()) as shown:
         return compare_with(runs, options, shown)
@@ -138,15 +148,7 @@ def _with_model(
     from goniometer.with_model import with_model
 
     with shown.task("load the base, read texts", None):
-        return with_model(
-            options.base,
-            options.data,
-            deltas,
-            task=None if options.task is None else (options.task, options.task_options),
-            name=options.base_name,
-            seed=options.seed,
-            positions=options.positions,
-        )
+        return with_model(options.base, options.data, deltas, options)
 
 
 def _against_base(

@@ -3,16 +3,21 @@
 The base is loaded once; all points, activations and KL of all runs are taken on it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from goniometer import tasks
+import torch
+
+from goniometer.behaviour.activations import Activations
+from goniometer.behaviour.divergence import Text
 from goniometer.behaviour.points import USUAL, Paths
 from goniometer.behaviour.survey import Greedy
-from goniometer.behaviour.texts import ReferenceTexts
+from goniometer.behaviour.texts import ReferenceTexts, bare_answers
 from goniometer.behaviour.together import Data, behaviour_of, measure
+from goniometer.behaviour.tokens import choose_tokens
+from goniometer.comparison.options import Options
 from goniometer.config import Divergence, Evaluation, Rollouts
 from goniometer.deltas import Delta
 from goniometer.errors import GoniometerError
@@ -21,13 +26,13 @@ from goniometer.progress import Shown
 from goniometer.results import BASE, Behaviour, Comparison
 from goniometer.rollouts import Rollout, RolloutSet
 from goniometer.rollouts.given import read_given
+from goniometer.rollouts.same_tokenizer import require_same_tokenizer, require_same_vocabulary
 from goniometer.seeds import derive
-from goniometer.tasks import AbstractTask
+from goniometer.tasks import AbstractTask, build
 
 FOR_LOSSES, FOR_ACTIVATIONS, FOR_KL = 64, 128, 64  # prompts of the data
-PROBLEMS = 200  # of a task, answered at ends, midpoints and sums
+PROBLEMS = 200  # of a task, answered at ends, midpoints and sums, or everywhere
 LEAST = 64  # tokens that an answer may have, or as many as the longest right rollout
-COMPARED = 50  # rows whose text is compared with what the tokens say
 
 
 @final
@@ -52,14 +57,7 @@ class WithModel:
 
 
 def with_model(
-    reference: str,
-    data: str,
-    deltas: Mapping[str, Delta],
-    *,
-    task: tuple[str, Mapping[str, Any]] | None,
-    name: str,
-    seed: int,
-    positions: int | None = None,
+    reference: str, data: str, deltas: Mapping[str, Delta], options: Options
 ) -> WithModel:
     """Load the base, read the texts, and require that all fit, before anything is measured.
 
@@ -67,75 +65,72 @@ def with_model(
         reference: the base, as `load` reads it.
         data: rollouts, as `goniometer rollouts` reads them.
         deltas: updates by run.
-        task: a name and its options, for answers.
-        name: what to call the base.
-        seed: of which problems of the task are asked.
-        positions: points of a path, 11 if absent.
+        options: the task and what is asked of it, points of a path, precision, device, seed.
 
     Raises:
-        GoniometerError: a base that the updates do not fit, rollouts that it does not read as they
-            were written, none that is right, a task without test problems.
+        GoniometerError: a base that the updates do not fit or whose tokenizer is not a run's,
+            rollouts that it does not read as they were written or that are longer than its
+            context, none that is right, too few tokens, a task without test problems.
     """
     if BASE in deltas:
         raise GoniometerError("a run has the name of the base", key=BASE, fix="rename it")
-    asked = None if task is None else tasks.build(*task, "--task")
+    task = None if options.task is None else build(options.task, options.task_options, "--task")
     _require_file(data)
-    base = load(reference, device="auto")
+    dtype = options.dtype or "float32"
+    base = load(reference, device=options.device or "auto", dtype=getattr(torch, dtype))
     for run, delta in deltas.items():
         require_fit(base.network, run, delta)
+        require_same_vocabulary(run, Path(delta.provenance.source), base)
     rollouts = read_given(Rollouts(file=data), base)
     require_same_tokenizer(rollouts, base, data)
     right = _one_a_prompt(rollouts, data)
+    texts = _texts(right[:FOR_ACTIVATIONS], base)
     longest = max(len(row.completion_tokens) for row in right)
-    activations = right[:FOR_ACTIVATIONS]
+    prompts = tuple(dict.fromkeys(prompt for prompt, _ in texts))[:FOR_KL]
+    kl = _room(base, prompts, longest, data)
+    greedy = None if task is None else _greedy(task, longest, options, base)
+    bare = None
+    if greedy is not None and options.bare_answer:
+        bare = bare_answers(base, greedy.problems[:FOR_LOSSES])
+        bare.require_fit(base)
     return WithModel(
         base,
-        name,
+        options.base_name,
         Data(
-            about=_told(len(right), data),
+            about=_told(len(right), data)
+            + (f"; KL of {kl} tokens at most, where the context ends" if kl < longest else "")
+            + (f"; the base in {dtype}" if dtype != "float32" else ""),
             reference=ReferenceTexts.of_rollouts(RolloutSet(right[:FOR_LOSSES])),
-            texts=tuple((row.prompt_tokens, row.completion_tokens) for row in activations),
-            kl=Divergence(prompts=FOR_KL, max_new_tokens=longest),
-            greedy=None if asked is None else _greedy(asked, longest, seed),
+            texts=texts,
+            kl=Divergence(prompts=FOR_KL, max_new_tokens=kl),
+            greedy=greedy,
+            bare=bare,
         ),
-        asked,
-        USUAL.positions if positions is None else positions,
+        task,
+        options.positions or USUAL.positions,
     )
 
 
-def require_same_tokenizer(rollouts: RolloutSet, base: LanguageModel, where: str) -> None:
-    """Require that the base's tokenizer is the one that the rollouts were encoded by.
-
-    Every token id must be in the vocabulary. Of some rows, spread evenly, the tokens must say what
-    the text says, or the text must encode to the tokens: white space may be lost in one direction.
-
-    Raises:
-        GoniometerError: the first id or row that is otherwise.
-    """
-    vocabulary = len(base.tokenizer)
-    fix = "name the base that the rollouts were sampled from or encoded for"
-    for row in rollouts.rows:
-        largest = max(*row.prompt_tokens, *row.completion_tokens)
-        if largest >= vocabulary:
-            raise GoniometerError(
-                f"a token id that {base.name} does not have", file=where, key=row.problem_id,
-                found=largest, expected=f"below {vocabulary}", fix=fix,
-            )  # fmt: skip
-    step = max(1, len(rollouts.rows) // COMPARED)
-    for row in rollouts.rows[::step]:
-        if row.text and not _says(row, base):
-            raise GoniometerError(
-                f"tokens that say something else to {base.name}: its tokenizer is another",
-                file=where, key=row.problem_id, found=repr(base.decode(row.completion_tokens)[:40]),
-                expected=repr(row.text[:40]), fix=fix,
-            )  # fmt: skip
+def _texts(rows: tuple[Rollout, ...], base: LanguageModel) -> tuple[Text, ...]:
+    """Texts of the rows, once the base has room for them and they have enough tokens."""
+    ReferenceTexts.of_rollouts(RolloutSet(rows)).texts.require_fit(base)
+    texts = tuple((row.prompt_tokens, row.completion_tokens) for row in rows)
+    settings = Activations()
+    choose_tokens(base, texts, settings.positions, settings.tokens)
+    return texts
 
 
-def _says(row: Rollout, base: LanguageModel) -> bool:
-    if "".join(base.decode(row.completion_tokens).split()) == "".join(row.text.split()):
-        return True
-    encoded = base.encode_completion(row.text)
-    return row.completion_tokens in (encoded, encoded[:-1])
+def _room(base: LanguageModel, prompts: Sequence[Sequence[int]], most: int, where: str) -> int:
+    """How many tokens may be written after any of the prompts: at most so many, one at least."""
+    if base.context is None:
+        return most
+    longest = max(map(len, prompts))
+    if longest >= base.context:
+        raise GoniometerError(
+            f"a prompt leaves {base.name} no room for an answer", file=where,
+            found=f"{longest} tokens", expected=f"below {base.context}",
+        )  # fmt: skip
+    return min(most, base.context - longest)
 
 
 def _require_file(data: str) -> None:
@@ -172,9 +167,11 @@ def _told(prompts: int, data: str) -> str:
     return f"{few}; whether runs were trained on them is not known here"
 
 
-def _greedy(task: AbstractTask, longest: int, seed: int) -> Greedy:
-    problems = task.problems("test", PROBLEMS, derive(seed, "problems of compare"))
+def _greedy(task: AbstractTask, longest: int, options: Options, base: LanguageModel) -> Greedy:
+    problems = task.problems("test", PROBLEMS, derive(options.seed, "problems of compare"))
     if not problems:
         raise GoniometerError(f"{task.name} has no test problems", key="--task")
-    settings = Evaluation(problems=len(problems), max_new_tokens=max(LEAST, longest), batch_size=64)
-    return Greedy(task, problems, settings, everywhere=False)
+    prompts = [base.encode_prompt(problem.question) for problem in problems]
+    new = _room(base, prompts, max(LEAST, longest), f"--task {task.name}")
+    settings = Evaluation(problems=len(problems), max_new_tokens=new, batch_size=64)
+    return Greedy(task, problems, settings, everywhere=options.accuracy is not None)

@@ -152,11 +152,17 @@ def work(
 
 
 def workload(
-    runs: Sequence[str], texts: ReferenceTexts, settings: Paths, greedy: Greedy | None
+    runs: Sequence[str],
+    texts: ReferenceTexts,
+    settings: Paths,
+    *,
+    bare: Texts | None = None,
+    greedy: Greedy | None = None,
 ) -> str:
     """Say what `survey` will take, before it does."""
     points, lines = len(points_of(runs, settings)), len(ends_of_segments(runs))
     said = f"{points} points on {lines} paths x {len(texts.texts.items)} texts"
+    said += "" if bare is None else f" and {len(bare.items)} bare answers"
     if greedy is None:
         return said
     asked = len(greedy.points(runs, settings))

@@ -69,14 +69,14 @@ class Texts:
                 expected=f"below {vocabulary}",
                 fix="encode the texts with the base's tokenizer",
             )
-        room = getattr(network.config, "max_position_embeddings", None)
-        if isinstance(room, int) and max(self.lengths) > room:
+        if base.context is not None and max(self.lengths) > base.context:
             raise GoniometerError(
                 "a text is too long for the base",
                 file=base.name,
                 key=self.items[self.lengths.index(max(self.lengths))],
                 found=f"{max(self.lengths)} tokens",
-                expected=f"at most {room}",
+                expected=f"at most {base.context}",
+                fix="leave it out",
             )
 
 

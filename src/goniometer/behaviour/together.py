@@ -94,6 +94,7 @@ class Data:
         texts: of which activations are compared.
         kl: how many prompts the base completes, and how far; KL is taken on what it says.
         greedy: problems of a task, answered at points.
+        bare: bare answers, of which losses are taken too.
     """
 
     about: str
@@ -101,6 +102,7 @@ class Data:
     texts: tuple[Text, ...]
     kl: DivergenceSettings
     greedy: Greedy | None = None
+    bare: Texts | None = None
 
 
 def measure(
@@ -120,8 +122,10 @@ def measure(
         GoniometerError: an update or a text that does not fit the base.
     """
     seed = paths.seed
-    bars.say(f"losses along paths: {workload(tuple(deltas), data.reference, paths, data.greedy)}")
-    found = survey_shown(base, deltas, data.reference, paths, bars, greedy=data.greedy)
+    bare, greedy = data.bare, data.greedy
+    total = workload(tuple(deltas), data.reference, paths, bare=bare, greedy=greedy)
+    bars.say(f"losses along paths: {total}")
+    found = survey_shown(base, deltas, data.reference, paths, bars, bare=bare, greedy=greedy)
     similar = similarity_shown(base, deltas, data.texts, Activations(seed=seed), bars)
     nulls = nulls_shown(base, deltas, data.texts, Activations("every token", seed=seed), bars, k=k)
     prompts = tuple(dict.fromkeys(prompt for prompt, _ in data.texts))[: data.kl.prompts]

@@ -74,10 +74,36 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
             "agreement. Far slower than reading texts."
         ),
     ] = None,
+    accuracy: Annotated[
+        Literal["everywhere"] | None,
+        typer.Option(
+            help="With --task, answer at every point of the paths, not only at ends, midpoints "
+            "and sums: as much slower as there are more points (31 for 7, with two runs)."
+        ),
+    ] = None,
+    bare_answer: Annotated[
+        bool,
+        typer.Option(
+            "--bare-answer",
+            help="With --task, also the loss of the gold answer right after the prompt, of 64 "
+            "problems: at each point as many short texts more to read.",
+        ),
+    ] = False,
     option: TaskOptions = None,
     positions: Annotated[
         int | None,
         typer.Option(help="With --data, points of a path, odd, from 3 up: 11 if absent."),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(
+            help="With --data, of the base's weights: float32 if absent. The others take half the "
+            "memory, and round: small differences are lost."
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="With --data, where the base runs: auto if absent, a GPU if any."),
     ] = None,
     figures: Figures = None,
     fail_on: Annotated[
@@ -148,6 +174,10 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
         task,
         task_options,
         positions,
+        dtype,
+        device,
+        bare_answer,
+        accuracy,
     )
     if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
         raise typer.Exit(1)

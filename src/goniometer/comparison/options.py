@@ -9,6 +9,10 @@ from goniometer.config import Positions
 from goniometer.errors import GoniometerError
 from goniometer.options import require
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+Device = Literal["auto", "cpu", "cuda"]
+Accuracy = Literal["everywhere"]
+
 
 @final
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Options:
     task: str | None = None
     task_options: Mapping[str, Any] = field(default_factory=dict)
     positions: int | None = None
+    dtype: str | None = None
+    device: str | None = None
+    bare_answer: bool = False
+    accuracy: str | None = None
 
     @property
     def at_base(self) -> bool:
@@ -54,19 +62,11 @@ class Options:
         """Require what goes together.
 
         Raises:
-            GoniometerError: data without a base, a task without data, data where runs are no
-                models: over steps, or from an origin; a path without its midpoint.
+            GoniometerError: data without a base, what needs data or a task without it, data where
+                runs are no models: over steps, or from an origin; a path without its midpoint;
+                what is no precision, device or choice.
         """
-        if self.positions is not None:
-            require(Positions, self.positions, "--positions")
-            if self.data is None:
-                raise GoniometerError(
-                    "points of paths, and no texts", key="--positions", fix="give --data too"
-                )
-        if self.task is not None and self.data is None:
-            raise GoniometerError("a task, and no texts", key="--task", fix="give --data too")
-        if self.task_options and self.task is None:
-            raise GoniometerError("options, and no task", key="--option", fix="give --task too")
+        self._require_beside()
         if self.data is None:
             return
         if self.base is None:
@@ -77,3 +77,27 @@ class Options:
                     f"not measured with {name}: on the base, what runs added since is no model",
                     key="--data", fix="compare without one of them",
                 )  # fmt: skip
+
+    def _require_beside(self) -> None:
+        """Require choices that are some, and beside each what it is of: texts, a task."""
+        of_data = (
+            ("--positions", self.positions, Positions, "points of paths"),
+            ("--dtype", self.dtype, Dtype, "a precision of the base"),
+            ("--device", self.device, Device, "a device for the base"),
+            ("--task", self.task, str, "a task"),
+        )
+        for key, value, kind, what in of_data:
+            if value is not None:
+                require(kind, value, key)
+                if self.data is None:
+                    raise GoniometerError(f"{what}, and no texts", key=key, fix="give --data too")
+        if self.accuracy is not None:
+            require(Accuracy, self.accuracy, "--accuracy")
+        of_task = (
+            ("--option", self.task_options, "options"),
+            ("--bare-answer", self.bare_answer, "bare answers"),
+            ("--accuracy", self.accuracy, "accuracy everywhere"),
+        )
+        for key, given, what in of_task:
+            if given and self.task is None:
+                raise GoniometerError(f"{what}, and no task", key=key, fix="give --task too")

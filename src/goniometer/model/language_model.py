@@ -49,6 +49,13 @@ class LanguageModel:
         token = self.tokenizer.pad_token_id
         return self.end_token if token is None else int(token)
 
+    @property
+    def context(self) -> int | None:
+        """Longest text that the config allows; None where it does not say."""
+        network: Any = self.network
+        room = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+        return room if isinstance(room, int) else None
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of weights, vocabulary and chat template; ask before the network is changed."""
