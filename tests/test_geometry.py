@@ -146,6 +146,32 @@ def test_each_measure_agrees_with_its_dense_twin(runs):
             assert found == pytest.approx(expected, abs=1e-8), (a, b, module.module)
 
 
+def test_each_angle_is_the_median_over_modules_of_scipys(runs):
+    """Over the modules that have k directions: one of rank 2 in one run has no three angles."""
+    thin = random_update(9, SHAPES["layers.1.v_proj"], r=2)
+    padded = LowRank(*(torch.nn.functional.pad(x, p) for x, p in
+                       ((thin.B, (0, 4)), (thin.A, (0, 0, 0, 4)))), thin.scale)  # fmt: skip
+    given = {n: dict(d.items()) for n, d in runs.items()}
+    given["c"]["layers.1.v_proj"] = padded
+    readings = read_pairs({n: delta(d) for n, d in given.items()}, k=K)
+    for pair in readings.pairs:
+        angles = {"left": [], "right": []}
+        for module in SHAPES:
+            if module == "layers.1.v_proj" and "c" in (pair.a, pair.b):
+                continue
+            X, Y = (np.linalg.svd(given[r][module].dense().numpy()) for r in (pair.a, pair.b))
+            for side, (P, Q) in (("left", (X[0], Y[0])), ("right", (X[2].T, Y[2].T))):
+                angles[side].append(scipy.linalg.subspace_angles(P[:, :K], Q[:, :K])[::-1])
+        found = {name: reading.value for name, reading in pair.scopes["union"].readings.items()}
+        for side, of_modules in angles.items():
+            expected = np.degrees(np.median(of_modules, axis=0))
+            names = [f"angle_{side}_{rank}" for rank in range(1, K + 1)]
+            assert [found[name] for name in names] == pytest.approx(expected, abs=1e-8)
+            ends = [found[f"angle_{side}_smallest"], found[f"angle_{side}_largest"]]
+            assert ends == [found[names[0]], found[names[-1]]]
+    assert "angle_left_1" not in readings.pairs[0].scopes["layer.0"].readings
+
+
 def test_whole_layer_and_projection_cosines_are_those_of_the_stacked_deltas(runs):
     pair = read_pairs(runs, k=K).pairs[0]
     for scope, part in {"union": "", "layer.1": "layers.1", "projection.v_proj": "v_proj"}.items():

@@ -1,6 +1,7 @@
 """The nulls: drawn in r^3, distributed as the plain simulation, at the values known in advance."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -190,9 +191,42 @@ def test_null_table_covers_unrelated_runs_and_repeats_itself():
     readings = read_pairs(runs, k=2)
     pairs, tables = add_nulls(readings, draws=400, seed=5)
     assert set(tables) == {"ranks 4 and 4"}
-    for name in ("cosine", "off_subspace_joint", "angle_left_smallest", "v1"):
+    for name in ("cosine", "off_subspace_joint", "angle_left_smallest", "angle_right_2", "v1"):
         band = tables["ranks 4 and 4"]["union"][name]["independent"]
         values = [pair.scopes["union"].readings[name].value for pair in pairs]
         assert sum(not band.low <= value <= band.high for value in values) <= 8, name
     assert add_nulls(readings, draws=400, seed=5)[1] == tables
     assert add_nulls(readings, draws=400, seed=6)[1] != tables
+
+
+def test_the_nulls_of_single_angles_rise_from_the_smallest_to_the_largest():
+    """The ends are the same draws over the same modules; between them no band falls."""
+    shapes = {"layers.0.q_proj": (48, 32), "layers.0.v_proj": (20, 32), "layers.1.q_proj": (48, 32)}
+    generator = torch.Generator().manual_seed(7)
+    runs = {
+        name: Delta(
+            {
+                module: LowRank(
+                    torch.randn(m, 6, generator=generator),
+                    torch.randn(6, n, generator=generator),
+                    1.0,
+                )
+                for module, (m, n) in shapes.items()
+                if (name, module) != ("b", "layers.1.q_proj")
+            },
+            Provenance("x", "test"),
+        )
+        for name in "ab"
+    }
+    _, tables = add_nulls(read_pairs(runs, k=4), draws=100, seed=2)
+    table = tables["ranks 6 and 6"]["union"]
+    for side, kind in product(("left", "right"), ("independent", "shared_A0")):
+        ranks = [table[f"angle_{side}_{rank}"][kind] for rank in range(1, 5)]
+        ends = [table[f"angle_{side}_{which}"][kind] for which in ("smallest", "largest")]
+        assert [ranks[0], ranks[3]] == ends
+        for end in ("low", "median", "high"):
+            values = [getattr(band, end) for band in ranks]
+            assert values == sorted(values)
+        assert ranks[0].high < ranks[3].low
+    right = table["angle_right_2"]
+    assert right["shared_A0"].high < right["independent"].low

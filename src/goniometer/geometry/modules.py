@@ -15,6 +15,7 @@ from goniometer.geometry import MEASURES
 from goniometer.geometry.base import PairBatch
 from goniometer.geometry.dense_pairs import dense_pair_batch, is_small, parts
 from goniometer.geometry.pairs import ModulePairs, decompose, pair_batch, pair_indices
+from goniometer.geometry.subspace import ranked_angles
 from goniometer.geometry.threads import return_freed_memory, side_by_side
 
 # Factors of this many bytes are stacked in float64 at a time, by each thread.
@@ -148,14 +149,15 @@ def _module(
 def _values(
     batch: PairBatch, sigma: Float[Tensor, "module run r"], k: int, has_subspaces: bool
 ) -> dict[str, Float[Tensor, " pair"]]:
-    """Every measure of every pair, module by module; NaN where undefined."""
+    """Every measure and every angle of every pair, module by module; NaN where undefined."""
     a, b = pair_indices(sigma.shape[1])
     ranks = (sigma > 0).sum(2)
     rank = torch.minimum(ranks[:, a], ranks[:, b]).flatten()
     values = {}
-    for name, measure in MEASURES.items():
+    read = {name: measure.of(batch) for name, measure in MEASURES.items()}
+    for name, value in (read | ranked_angles(batch)).items():
         defined: Bool[Tensor, " pair"] = rank >= (k if name.startswith(_NEED_RANK_K) else 1)
         if not has_subspaces and not of_vectors(name):
             defined = torch.zeros_like(defined)
-        values[name] = measure.of(batch).where(defined, torch.nan)
+        values[name] = value.where(defined, torch.nan)
     return values

@@ -16,7 +16,8 @@ from goniometer.geometry.modules import of_vectors
 from goniometer.geometry.nulls import TOP, Spectrum, null_pairs
 from goniometer.geometry.pairs import ModulePairs
 from goniometer.geometry.readings import Readings
-from goniometer.geometry.scopes import Columns, aggregate, bands
+from goniometer.geometry.scopes import Columns, aggregate, bands, medians
+from goniometer.geometry.subspace import rank_names, ranked_angles
 from goniometer.geometry.threads import one_thread, side_by_side
 from goniometer.results import Band, NullKind, NullTable, PairReadings
 from goniometer.seeds import derive
@@ -134,11 +135,14 @@ def _table(ranks: Ranks, readings: Readings, pools: Pools, seed: int) -> NullTab
     common = [m for m, pair in enumerate(ranks) if all(rank.nominal for rank in pair)]
     scopes = {"union": union, "intersection": common, **readings.scopes}
     for kind in pools:
-        columns = _columns(kind, ranks, readings, union, pools[kind], seed)
+        columns, angles = _columns(kind, ranks, readings, union, pools[kind], seed)
         for scope, members in scopes.items():
             mine = [union.index(m) for m in members if m in union]
             shared = any(union[m] in common for m in mine)
-            for name, value in (_bands(columns.at(mine)) if shared else {}).items():
+            found = _bands(columns.at(mine)) if shared else {}
+            if shared and scope == "union":
+                found |= _named(rank_names(readings.k), medians(angles))
+            for name, value in found.items():
                 table.setdefault(scope, {}).setdefault(name, {})[kind] = value
     return table
 
@@ -182,13 +186,14 @@ def _columns(
     modules: Sequence[int],
     pools: Mapping[int, Pool],
     seed: int,
-) -> Columns:
-    """Draws by module; a module of one run only has energy there and no value."""
+) -> tuple[Columns, Float[Tensor, "rank drawn module"]]:
+    """Draws by module, and each of their angles; a module of one run only has no value."""
     shares = (readings.energy / readings.energy.sum(1, keepdim=True).clamp(min=1e-300)).mean(0)
     size = len(next(iter(pools.values()))["cosine"])
     draws = size // POOL
     undefined = torch.full((draws,), torch.nan, dtype=torch.float64)
-    values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in (*MEASURES, "gap")}
+    every = (*MEASURES, *rank_names(readings.k), "gap")
+    values: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in every}
     for position in modules:
         drawn: Mapping[str, Float[Tensor, " draw"]] = {}
         if position in pools:
@@ -210,7 +215,8 @@ def _columns(
     ]
     gap = torch.stack(values.pop("gap"), 1)
     stacked = torch.stack([torch.stack(columns, 1) for columns in values.values()])
-    return Columns(stacked, gap, *(energy[None] for energy in energies))
+    measured, angles = stacked[: len(MEASURES)], stacked[len(MEASURES) :]
+    return Columns(measured, gap, *(energy[None] for energy in energies)), angles
 
 
 def _may_share(ranks: tuple[Rank, Rank]) -> bool:
@@ -248,16 +254,22 @@ def _pool(
     seed: int,
 ) -> Pool:
     size = max(1, PIECE // max(1, len(spectra[0].values) * len(spectra[1].values)))
-    found: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in MEASURES}
+    every = (*MEASURES, *rank_names(k))
+    found: dict[str, list[Float[Tensor, " draw"]]] = {name: [] for name in every}
     for start in range(0, draws, size):
         own = seed if draws <= size else derive(seed, "piece", start)
         pairs = null_pairs(kind, shape, spectra, k, min(size, draws - start), own)
-        for name, measure in MEASURES.items():
+        read = {name: measure.of(pairs) for name, measure in MEASURES.items()}
+        for name, value in (read | ranked_angles(pairs)).items():
             defined = min(shape) > 1 or of_vectors(name)
-            found[name].append(measure.of(pairs) if defined else pairs.gap * torch.nan)
+            found[name].append(value if defined else pairs.gap * torch.nan)
     return {name: torch.cat(columns) for name, columns in found.items()}
 
 
 def _bands(columns: Columns) -> dict[str, Band]:
-    found = zip(MEASURES, bands(aggregate(MEASURES, columns)), strict=True)
+    return _named(tuple(MEASURES), aggregate(MEASURES, columns))
+
+
+def _named(names: Sequence[str], values: Float[Tensor, "name draw"]) -> dict[str, Band]:
+    found = zip(names, bands(values), strict=True)
     return {name: value for name, value in found if value is not None}

@@ -1,7 +1,7 @@
 """Readings of a set of updates: every measure of every module, scope, run and pair."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -14,7 +14,8 @@ from goniometer.geometry import MEASURES
 from goniometer.geometry.modules import read_modules
 from goniometer.geometry.pairs import ModulePairs, pair_indices
 from goniometer.geometry.run_readings import run_readings
-from goniometer.geometry.scopes import Columns, aggregate, scope_gap
+from goniometer.geometry.scopes import Columns, aggregate, medians, scope_gap
+from goniometer.geometry.subspace import rank_names
 from goniometer.geometry.threads import one_thread
 from goniometer.results import PairReadings, PairState, Reading, RunReadings, Scope
 
@@ -77,7 +78,7 @@ def read_pairs(
         for i, (name, delta) in enumerate(deltas.items())
     ]
     with one_thread():
-        pairs = _pairs(names, modules, columns, scopes, detailed)
+        pairs = _pairs(names, modules, k, columns, scopes, detailed)
     return Readings(k, names, modules, values, energy, scopes, tuple(runs), tuple(pairs))
 
 
@@ -121,6 +122,7 @@ def _scopes(modules: Sequence[str]) -> dict[str, tuple[int, ...]]:
 def _pairs(
     names: Sequence[str],
     modules: Sequence[ModulePairs],
+    k: int,
     columns: Columns,
     scopes: Mapping[str, tuple[int, ...]],
     detailed: Collection[str],
@@ -138,13 +140,16 @@ def _pairs(
         wanted |= scopes
     tables = {scope: _table(columns, members) for scope, members in wanted.items()}
     whole = {members: _table(columns, members) for members in set(common)}
+    near = [names[i] in named and names[j] in named for i, j in zip(a, b, strict=True)]
+    union = tables["union"]
+    angled = replace(union, readings={**union.readings, **_spectra(modules, k, near)})
     found = []
     for pair, (i, j) in enumerate(zip(a, b, strict=True)):
         state, shared = states[pair], set(common[pair])
         unreadable = state if state in ("zero delta", "no common module") else None
         mine = {"intersection": (whole[common[pair]], common[pair])}
-        mine = {"union": (tables["union"], wanted["union"])} | mine
-        if names[i] in named and names[j] in named:
+        mine = {"union": (angled if near[pair] else union, wanted["union"])} | mine
+        if near[pair]:
             mine |= {scope: (tables[scope], members) for scope, members in scopes.items()}
         only = [_names(modules, present[x] & ~present[y]) for x, y in ((i, j), (j, i))]
         read = {
@@ -202,6 +207,20 @@ def _table(columns: Columns, members: Sequence[int]) -> _Table:
     read = aggregate(MEASURES, part).tolist() if members else [[]] * len(MEASURES)
     readings = dict(zip(MEASURES, read, strict=True))
     return _Table(torch.minimum(*shares).nan_to_num().tolist(), readings)
+
+
+def _spectra(
+    modules: Sequence[ModulePairs], k: int, near: Sequence[bool]
+) -> dict[str, list[float]]:
+    """Each of the k principal angles of a side, over all modules, of the pairs that are `near`."""
+    chosen = torch.tensor(near, dtype=torch.bool)
+    found = {}
+    for name in rank_names(k):
+        angles = torch.full((len(near),), torch.nan, dtype=torch.float64)
+        of_modules = torch.stack([module.values[name][chosen] for module in modules], 1)
+        angles[chosen] = medians(of_modules[None])[0]
+        found[name] = angles.tolist()
+    return found
 
 
 def _scope(table: _Table, pair: int, members: Sequence[int], unreadable: str | None) -> Scope:

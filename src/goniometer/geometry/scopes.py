@@ -80,7 +80,12 @@ def _aggregated(
         case "mean":
             return values.nanmean(2)
         case "median":
-            return torch.nanquantile(values, 0.5, dim=2) if values.numel() else values.sum(2)
+            return medians(values)
+
+
+def medians(values: Float[Tensor, "some draw module"]) -> Float[Tensor, "some draw"]:
+    """Median over the modules where a value is defined; NaN where none is."""
+    return torch.nanquantile(values, 0.5, dim=2) if values.numel() else values.sum(2)
 
 
 def _of_gap(name: str, measure: Measure, gap: Float[Tensor, " draw"]) -> Float[Tensor, " draw"]:

@@ -7,7 +7,7 @@ the first, `cosine.py` the second.
 
 import math
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 from goniometer.geometry.base import PairBatch, Space
 
 Side = Literal["left", "right"]
+SIDES: Final[tuple[Side, ...]] = ("left", "right")
 # Above this cosine an angle is read from its sine: arccos loses half of the digits at 1.
 SINE_ABOVE = 0.999
 
@@ -48,6 +49,21 @@ def angle(batch: PairBatch, side: Side, which: str) -> Float[Tensor, " pair"]:
             return torch.quantile(angles, 0.5, dim=1) if len(angles) else angles.sum(1)
         case _:
             return angles[:, -1]
+
+
+def ranked_angles(batch: PairBatch) -> dict[str, Float[Tensor, " pair"]]:
+    """The whole spectrum of principal angles by name: `angle_left_1` is the smallest of its side.
+
+    What the paper quotes as top-1 to 10th; of it, `angle` has the first, the middle and the last.
+    """
+    spectra = [principal_angles(batch, side).T for side in SIDES]
+    angles = [angle for spectrum in spectra for angle in spectrum]
+    return dict(zip(rank_names(batch.k), angles, strict=True))
+
+
+def rank_names(k: int) -> tuple[str, ...]:
+    """Names of the k principal angles of both sides, smallest first."""
+    return tuple(f"angle_{side}_{rank}" for side in SIDES for rank in range(1, k + 1))
 
 
 def overlap(batch: PairBatch, side: Side) -> Float[Tensor, " pair"]:
