@@ -98,6 +98,10 @@ def test_the_paired_table_holds_the_four_counts():
         counts = [pair.both, pair.only_a, pair.only_b, pair.neither, pair.n, pair.dropped]
         assert row[4:10] == [str(count) for count in counts]
         assert row[1] == pair.verdict
+    page = page_of("study")
+    assert page.tables["paired"].about == tuple((p.a, p.b) for p in page.index.paired_arms)
+    offered = {frozenset(pair) for pair in page.pairs}  # what a link may open
+    assert {frozenset(pair) for pair in page.tables["paired"].about} <= offered
 
 
 def test_matrix_as_chart_and_as_table_agree():

@@ -77,12 +77,14 @@ def test_a_row_chooses_its_pair_everywhere(opened, large):
     settle(page, "Chosen: SFT and DPO.")
     assert chosen(page) == [("DPO", "SFT")]
     assert button.get_attribute("aria-pressed") == "true"
-    for table in ("pairs", "segments", "similarity", "agreement"):
+    for table in ("pairs", "paired", "segments", "similarity", "agreement"):
         assert page.locator(f"table:has(#table-{table}) tr.chosen").count() == 1
     assert page.locator("table:has(#table-composed) tr.chosen").count() == 2
     page.wait_for_function(
         "document.querySelector('[data-chart=\"paths-0\"]').ariaLabel.endsWith('SFT and DPO')"
     )
+    ring = 'svg .mark-symbol path[stroke="var(--accent)"]'
+    assert page.locator(f".forest {ring}").count() == 1
     notes = page.locator('[data-chart="paths-0"] svg').text_content()
     segment = next(
         s for s in large[0].behaviour.connectivity.segments if s.end == "DPO" and s.start == "SFT"

@@ -11,6 +11,7 @@ from goniometer.report.charts.parts import (
     PAIR_ROW,
     ROW,
     chart_heading,
+    chosen_ring,
     ending,
     names_axis,
     ringed,
@@ -94,10 +95,15 @@ def forest_spec() -> Spec:
     layers = [
         margin.mark_rect(color=var("accent"), opacity=0.16).encode(x=low, x2="hi:Q"),
         margin.mark_rule(color=var("axis")).encode(x=x),
-        pairs.mark_rule(strokeWidth=1.5, color=var("ink")).encode(y=y, x=low, x2="hi:Q"),
-        pairs.mark_circle(size=40, opacity=1, color=var("ink")).encode(y=y, x=x, tooltip=tooltip),
+        pairs.mark_rule(strokeWidth=1.5, color=var("ink"), cursor="pointer").encode(
+            y=y, x=low, x2="hi:Q"
+        ),
+        pairs.mark_circle(size=40, opacity=1, color=var("ink"), cursor="pointer").encode(
+            y=y, x=x, tooltip=tooltip
+        ),
+        chosen_ring(pairs, x, y),
     ]
-    return spec(layers, ("reach", "room", "heading"), chart_heading())
+    return spec(layers, ("reach", "room", "heading", "who"), chart_heading())
 
 
 def difference(pair: Paired) -> str:
@@ -114,6 +120,9 @@ def forest(found: Sequence[Paired], reach: float, room: int, of: str = "") -> Ch
     shown = found[:MOST_ROWS]
     rows: list[Row] = [
         {
+            "k": k,
+            "a": p.a,
+            "b": p.b,
             "pair": difference(p),
             "x": rounded(100 * p.difference, 3),
             "lo": rounded(100 * p.low, 3),
@@ -121,12 +130,12 @@ def forest(found: Sequence[Paired], reach: float, room: int, of: str = "") -> Ch
             "p": notation.p_value(p.p_holm),
             "need": notation.fixed(100 * p.smallest_margin, 1),
         }
-        for p in shown
+        for k, p in enumerate(shown)
     ]
     margin = 100 * found[0].margin
     data: dict[str, list[Row]] = {"pairs": rows, "margin": [{"lo": -margin, "x": 0, "hi": margin}]}
     verdict = found[0].verdict
     heading = f"{verdict[0].upper()}{verdict[1:]}{of}: {notation.count(len(found), 'pair')}"
-    signals = {"reach": reach, "room": room, "heading": heading}
+    signals = {"reach": reach, "room": room, "heading": heading, "who": None}
     description = f"Differences in accuracy: {verdict}."
     return Chart("forest", description, PAIR_ROW * len(rows), data, signals)

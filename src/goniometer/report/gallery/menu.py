@@ -41,6 +41,7 @@ def pairs(index: Index) -> tuple[tuple[str, str], ...]:
         found += [(s.start, s.end) for s in behaviour.connectivity.segments]
     if behaviour and behaviour.similarity:
         found += [(s.a, s.b) for s in behaviour.similarity.pairs]
+    found += [(test.a, test.b) for test in index.paired_arms]
     once: dict[frozenset[str], tuple[str, str]] = {}
     for names in found:
         once.setdefault(frozenset(names), names)

@@ -99,7 +99,7 @@ def paired(found: Sequence[Paired], name: str, caption: str) -> Table:
         Column("verdict", numeric=False),
         *(Column(head, group=group) for head, group in heads),
     ]
-    return table(name, caption, columns, rows)
+    return table(name, caption, columns, rows, about=[(p.a, p.b) for p in found])
 
 
 def cells(found: Sequence[Run], name: str) -> Table:
