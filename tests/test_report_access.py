@@ -9,7 +9,7 @@ from goniometer.report.page.compose import compose
 from goniometer.report.page.render import render
 from tests.behaviour_factory import behaved
 from tests.report_browser import DESKTOP, MARKS, chromium, watched
-from tests.report_cases import html_of
+from tests.report_cases import html_of, page_of
 from tests.results_factory import ORDERS, results
 
 pytest.importorskip("playwright.sync_api", reason="the playwright package is missing")
@@ -89,3 +89,39 @@ def test_the_keyboard_alone_chooses_a_pair_and_a_layer(browser, tmp_path):
         open_ = page.evaluate(f"{here}.parentNode.open")
         page.keyboard.press("Enter")
         assert page.evaluate(f"{here}.parentNode.open") is not open_
+
+
+def test_the_points_of_a_path_are_read_by_keyboard_and_follow_the_chosen_pair(browser, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(html_of("behaviour"), encoding="utf-8")
+    found = page_of("behaviour").results.behaviour.connectivity.segments
+    with watched(browser) as visit:
+        page = visit(path)
+        page.locator("#menu-paths").focus()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Numbers of this path"
+        page.keyboard.press("Enter")
+        numbers = page.locator("details[data-numbers=paths]")
+        numbers.locator("table").wait_for()
+
+        def read(start: str, end: str) -> list[list[str]]:
+            numbers.get_by_text(f"Path: {start} and {end}").wait_for()
+            rows = numbers.locator("tbody tr").all()
+            return [row.locator("th, td").all_text_contents() for row in rows]
+
+        heads = numbers.locator("thead th").all_text_contents()
+        assert [head.partition(" along")[0] for head in heads] == [
+            "position", "loss", "95 %, low", "95 %, high", "greedy accuracy",
+        ]  # fmt: skip
+        page.get_by_label("Show pair").select_option(label="SFT and DPO")
+        (chosen,) = (one for one in found if (one.start, one.end) == ("SFT", "DPO"))
+        rows = read("SFT", "DPO")
+        assert [float(row[0]) for row in rows] == pytest.approx(chosen.positions)
+        columns = (chosen.loss, chosen.low, chosen.high, chosen.accuracy)
+        for row, values in zip(rows, zip(*columns, strict=True), strict=True):
+            for text, value in zip(row[1:], values, strict=True):
+                if value is None:
+                    assert text == "undefined"
+                else:
+                    assert float(text) == pytest.approx(value, rel=1e-4)
+        assert sum("undefined" in row for row in rows) == 1

@@ -9,6 +9,8 @@
   const shown = (value) =>
     typeof value === "number" ? String(Number(value.toPrecision(4))).replace("-", "\u2212") : String(value ?? "");
 
+  const exact = (value) => String(value).replace("-", "\u2212");
+
   function tooltip(_, event, __, value) {
     tip.hidden = value === null || typeof value !== "object";
     if (tip.hidden) return;
@@ -65,6 +67,26 @@
     return rows;
   }
 
+  // The points of a path at the menu's choice: a row a position, a column a number measured there.
+  function pointsOf(boxes, pick) {
+    const columns = [];
+    for (const box of boxes) {
+      const { data, signals } = charts[box.dataset.chart];
+      const mine = data.points.filter((row) => row.p === pick);
+      const reason = mine.some(({ y }) => y !== null) ? "undefined" : "not measured";
+      const put = (head, key, absent) => columns.push([head, mine.map((row) => row[key] ?? absent)]);
+      if (!columns.length) put("position", "x", "");
+      put(signals.heading, "y", reason);
+      if (mine.some(({ lo }) => lo !== null)) {
+        put("95 %, low", "lo", reason);
+        put("95 %, high", "hi", reason);
+      }
+    }
+    const heads = columns.map(([head]) => head);
+    const [places, ...rest] = columns.map(([, values]) => values.map(exact));
+    return [heads, places.map((place, i) => [place, rest.map((values) => values[i]), "reading"])];
+  }
+
   function tableOf(caption, heads) {
     const table = document.createElement("table");
     table.append(element("caption", caption));
@@ -77,10 +99,14 @@
   function tabulate(details) {
     const menu = document.querySelector(`select[data-drives~="${details.dataset.numbers}"]`);
     const boxes = boxesOf(menu).filter((box) => box.dataset.grid === details.dataset.numbers);
-    const { xs } = charts[boxes[0].dataset.chart].signals;
+    const { data, signals } = charts[boxes[0].dataset.chart];
+    const pick = menu.selectedIndex;
+    const [heads, rows] = data.points
+      ? pointsOf(boxes, pick)
+      : [["reading", ...signals.xs], numbersOf(boxes, pick)];
     const label = menu.labels[0].textContent.trim();
-    const [table, body] = tableOf(`${label}: ${menu.selectedOptions[0].textContent}`, ["reading", ...xs]);
-    for (const [name, values, kind] of numbersOf(boxes, menu.selectedIndex)) {
+    const [table, body] = tableOf(`${label}: ${menu.selectedOptions[0].textContent}`, heads);
+    for (const [name, values, kind] of rows) {
       const row = body.insertRow();
       row.className = kind;
       row.append(element("th", name, { scope: "row" }), ...values.map((value) => element("td", value)));
