@@ -1,5 +1,7 @@
 """What stands in the terminal for a reading: no minus before a zero, and why it is undefined."""
 
+import re
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -35,6 +37,40 @@ def test_each_reason_is_said_once_after_the_tables():
     (line,) = lines
     assert line.startswith("undefined: ")
     assert line.count("by the cosine, ") == len(without) - 1
+
+
+def told(found) -> str:
+    console = Console(width=200)
+    with console.capture() as said:
+        behaviour.print_behaviour(found, console)
+    return said.get()
+
+
+def test_cka_is_printed_with_its_tokens_width_positions_and_null():
+    found = behaved(results(runs=("SFT", "RFT", "DPO"), layers=1)).behaviour
+    text = told(found)
+    assert "n = 4096 completion tokens of 200 prompts, d = 128" in text
+    null = found.similarity.random_features
+    assert f"size give {notation.span(null.low, null.high)}" in text
+
+
+def test_what_was_not_asked_has_no_columns_and_sums_have_both_predictions():
+    found = behaved(results(runs=("SFT", "RFT", "DPO"), layers=1)).behaviour
+    text, without = told(found), told(found.model_copy(update={"agreement": (), "divergence": ()}))
+    for head in ("same outcome", "kappa", "KL"):
+        assert head in text
+        assert head not in without
+    rows = [line for line in text.splitlines() if re.search(r"SFT +RFT +(sum|mean)", line)]
+    low, high = (end.value for end in found.composed[0].by_off_subspace)
+    assert len(rows) == 2
+    assert all(line.rstrip().endswith(f"{low:.4f} to {high:.4f}") for line in rows)
+    lost = [
+        one.model_copy(update={"by_off_subspace": (Reading(undefined="no k"),) * 2})
+        for one in found.composed
+    ]
+    said = told(found.model_copy(update={"composed": tuple(lost)})).splitlines()
+    (line,) = [line for line in said if line.endswith(": no k")]
+    assert line.count("by off subspace, ") == len(lost)
 
 
 def test_of_a_study_paths_are_of_arms_and_kl_stands_with_sizes():

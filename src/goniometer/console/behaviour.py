@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from goniometer.console.terminal import number, print_undefined
+from goniometer.report.words.labels import measured_on
 from goniometer.results import BASE, Behaviour, Composed, PairSimilarity, Reading, Segment
 
 
@@ -18,7 +19,10 @@ def print_behaviour(found: Behaviour | None, console: Console) -> None:
     console.print(f"on {found.base}, {found.data}", soft_wrap=True, highlight=False, markup=False)
     if found.connectivity is not None:
         console.print(_paths(found.connectivity.segments, found.connectivity.items))
-    console.print(_alike(found))
+    if found.similarity is not None:
+        console.print(_alike(found))
+        line = measured_on(found.similarity)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     if found.composed:
         console.print(_sums(found.composed))
     print_undefined(_readings(found), console)
@@ -40,6 +44,7 @@ def _readings(found: Behaviour) -> Iterator[tuple[str, Reading]]:
             (f"beyond of {what}", one.interference),
             (f"by the cosine, {what}", one.by_cosine),
         )
+        yield from ((f"by off subspace, {what}", end) for end in one.by_off_subspace[:1])
 
 
 def _kind(one: Composed) -> str:
@@ -65,35 +70,41 @@ def _paths(segments: tuple[Segment, ...], items: int) -> Table:
 
 
 def _alike(found: Behaviour) -> Table:
-    title = "activations (debiased CKA), answers, and KL from the base in nats a completion"
-    table = _table(title, ["a", "b"])
-    for head in ("lowest CKA", "last layer", "same outcome", "kappa", "KL"):
+    what = ["activations (debiased CKA)"]
+    heads = ["lowest CKA", "last layer"]
+    if found.agreement:
+        what.append("answers")
+        heads += ["same outcome", "kappa"]
+    if found.divergence:
+        what.append("KL from the base in nats a completion")
+        heads.append("KL")
+    table = _table(", ".join(what), ["a", "b"])
+    for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     agreed = {frozenset((one.a, one.b)): one for one in found.agreement}
     kl = {frozenset((BASE, one.run)): one.kl for one in found.divergence}
     for pair in found.similarity.pairs if found.similarity else ():
         ends = frozenset((pair.a, pair.b))
         said = agreed.get(ends)
-        table.add_row(
-            escape(pair.a),
-            escape(pair.b),
-            _lowest(pair),
-            number(pair.layers[-1].cka, 4),
-            "" if said is None else f"{said.same_outcome:.3f}",
-            "" if said is None else number(said.kappa, 3),
-            number(kl[ends], 3) if ends in kl else "",
-        )
+        row = [_lowest(pair), number(pair.layers[-1].cka, 4)]
+        if found.agreement:
+            row.append("" if said is None else f"{said.same_outcome:.3f}")
+            row.append("" if said is None else number(said.kappa, 3))
+        if found.divergence:
+            row.append(number(kl[ends], 3) if ends in kl else "")
+        table.add_row(escape(pair.a), escape(pair.b), *row)
     return table
 
 
 def _sums(composed: tuple[Composed, ...]) -> Table:
     table = _table("sums and means of updates; loss beyond what each does alone", ["a", "b", ""])
-    for head in ("loss", "expected", "beyond", "95 %", "by the cosine"):
+    for head in ("loss", "expected", "beyond", "95 %", "by the cosine", "by off subspace"):
         table.add_column(head, justify="right", no_wrap=True)
     for one in composed:
         numbers = [number(one.nll, 4), number(one.expected, 4), number(one.interference, 4)]
         numbers.append(_band(one.interference_low, one.interference_high))
-        table.add_row(escape(one.a), escape(one.b), _kind(one), *numbers, number(one.by_cosine, 4))
+        numbers += [number(one.by_cosine, 4), _left_open(one.by_off_subspace)]
+        table.add_row(escape(one.a), escape(one.b), _kind(one), *numbers)
     return table
 
 
@@ -107,6 +118,12 @@ def _table(title: str, names: list[str]) -> Table:
 def _lowest(pair: PairSimilarity) -> str:
     known = [layer.cka.value for layer in pair.layers if layer.cka.value is not None]
     return f"{min(known):z.4f}" if known else "undefined"
+
+
+def _left_open(ends: tuple[Reading, Reading]) -> str:
+    """What off_subspace leaves open of the loss beyond what each does alone."""
+    low, high = (end.value for end in ends)
+    return "undefined" if low is None or high is None else _band(low, high)
 
 
 def _optional(value: float | None, digits: int = 4) -> str:

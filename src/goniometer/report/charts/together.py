@@ -68,7 +68,7 @@ def agreement(found: Sequence[Agreement]) -> Chart:
 
 
 def composed_spec() -> Spec:
-    """Measured loss with its interval beside what two updates that do not meet would give."""
+    """Measured loss with its interval beside what is expected, without and with the cosine."""
     y = names_axis("pair")
     scale = ending(zero=False)
     title = "nats a token"
@@ -78,6 +78,7 @@ def composed_spec() -> Spec:
         alt.Tooltip("pair:N"),
         alt.Tooltip("x:Q", title="measured"),
         alt.Tooltip("e:Q", title="expected"),
+        alt.Tooltip("by:Q", title="expected by cosine"),
         alt.Tooltip("i:N", title="interference"),
         alt.Tooltip("cos:N", title="cosine"),
         alt.Tooltip("off:N", title="off subspace"),
@@ -87,8 +88,11 @@ def composed_spec() -> Spec:
         rows.mark_rule(strokeWidth=2, color=var("ink"), cursor="pointer").encode(
             y=y, x=alt.X("lo:Q", title=title), x2="hi:Q"
         ),
-        rows.mark_tick(thickness=2, size=14, color=var("opposite")).encode(
-            y=y, x=alt.X("e:Q", title=title)
+        *(
+            rows.mark_tick(thickness=2, size=14, color=var(token)).encode(
+                y=y, x=alt.X(f"{key}:Q", title=title)
+            )
+            for key, token in (("by", "muted"), ("e", "opposite"))
         ),
         rows.mark_circle(size=44, opacity=1, cursor="pointer").encode(
             y=y, x=x, color=plain("c"), tooltip=tooltip
@@ -124,6 +128,7 @@ def _composed(weights: tuple[float, float], found: Sequence[Composed]) -> Chart:
                 "lo": rounded(value if one.low is None else one.low),
                 "hi": rounded(value if one.high is None else one.high),
                 "e": rounded(one.expected.value),
+                "by": rounded(_by_cosine(one)),
                 "i": interference(one),
                 "cos": notation.reading(one.cosine),
                 "off": notation.reading(one.off_subspace),
@@ -131,7 +136,9 @@ def _composed(weights: tuple[float, float], found: Sequence[Composed]) -> Chart:
                 "c": var("ink"),
             }
         )
-    values = [v for row in rows for v in (row["lo"], row["hi"], row["e"]) if v is not None]
+    values = [
+        v for row in rows for v in (row["lo"], row["hi"], row["e"], row["by"]) if v is not None
+    ]
     edge = 0.05 * (max(values) - min(values)) or 0.01
     signals = {
         "low": min(values) - edge,
@@ -142,6 +149,12 @@ def _composed(weights: tuple[float, float], found: Sequence[Composed]) -> Chart:
     }
     description = f"Loss of the {weights_name(weights)} of two updates, against what is expected."
     return Chart("composed", description, PAIR_ROW * len(rows), {"pairs": rows}, signals, RIGHT)
+
+
+def _by_cosine(one: Composed) -> float | None:
+    """The loss that is expected with the interference that the cosine predicts."""
+    expected, more = one.expected.value, one.by_cosine.value
+    return None if expected is None or more is None else expected + more
 
 
 def _beside(one: Composed) -> str:

@@ -11,7 +11,13 @@ from goniometer.report.tables.table import (
     table,
     whole_number,
 )
-from goniometer.report.words.labels import barrier, contrast, interference, weights_name
+from goniometer.report.words.labels import (
+    barrier,
+    contrast,
+    interference,
+    measured_on,
+    weights_name,
+)
 from goniometer.results import Behaviour, Composed, Connectivity, Reading, Similarity
 
 _MONOTONE = {True: "yes", False: "no", None: "not told"}
@@ -84,14 +90,7 @@ def similarity(found: Similarity) -> Table:
         Column("95 %", group="after the last block"),
         Column("biased (Kornblith)", group="after the last block"),
     ]  # fmt: skip
-    null = notation.span(found.random_features.low, found.random_features.high)
-    biased = notation.span(found.random_features_biased.low, found.random_features_biased.high)
-    caption = (
-        f"Debiased linear CKA on n = {found.tokens} {found.positions} of "
-        f"{notation.count(found.prompts, 'prompt')}, d = {found.width}. Random features of this "
-        f"size give {null}; by Kornblith's estimator {biased}."
-    )
-    return table("similarity", caption, columns, rows, notes, about=about)
+    return table("similarity", measured_on(found), columns, rows, notes, about=about)
 
 
 def divergence(found: Behaviour) -> Table:

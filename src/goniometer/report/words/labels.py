@@ -2,7 +2,7 @@
 
 from goniometer.report import notation
 from goniometer.report.facts.index import Index
-from goniometer.results import Cell, Coefficients, Composed, Matched, Segment
+from goniometer.results import Cell, Coefficients, Composed, Matched, Segment, Similarity
 
 
 def cut(index: Index) -> str:
@@ -66,6 +66,17 @@ def interference(one: Composed) -> str:
     if low is None or high is None:
         return text
     return f"{text} ({notation.nats(low)} to {notation.nats(high)})"
+
+
+def measured_on(found: Similarity) -> str:
+    """What a CKA is of, how many tokens, how wide, and what random features of this size give."""
+    null = notation.span(found.random_features.low, found.random_features.high)
+    biased = notation.span(found.random_features_biased.low, found.random_features_biased.high)
+    return (
+        f"Debiased linear CKA on n = {found.tokens} {found.positions} of "
+        f"{notation.count(found.prompts, 'prompt')}, d = {found.width}. Random features of this "
+        f"size give {null}; by Kornblith's estimator {biased}."
+    )
 
 
 def weights_name(weights: tuple[float, float]) -> str:
