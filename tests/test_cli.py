@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from goniometer.results import read_results
+from goniometer.results import read_results, to_json
 from tests.adapters import edit_config, edit_tensors, save_adapter
+from tests.results_factory import results
 
 SRC = Path(__file__).parent.parent / "src"
 
@@ -216,6 +217,23 @@ def test_results_of_another_schema_are_refused(compared, tmp_path: Path):
     tree = json.loads((out / "results.json").read_text())
     (tmp_path / "results.json").write_text(json.dumps(tree | {"schema_version": 99}))
     _is_one_line(goniometer("report", tmp_path), "schema_version")
+
+
+def test_figures_may_be_asked_for_in_both_formats(command, tmp_path: Path, monkeypatch):
+    found = results(runs=("SFT", "DPO"), layers=1)
+    (tmp_path / "results.json").write_text(to_json(found))
+    asked = []
+    monkeypatch.setattr(
+        "goniometer.report.build", lambda _, home, figures: asked.append(list(figures)) or home
+    )
+    for given in ([], ["svg"], ["svg", "png"]):
+        options = [word for form in given for word in ("--figures", form)]
+        assert command("report", tmp_path, *options)[0] == 0
+        assert asked.pop() == given
+    code, _, lines = command("report", tmp_path, "--figures", "gif")
+    assert code != 0
+    assert "gif" in " ".join(lines)
+    assert not asked
 
 
 def test_results_are_of_the_schema_that_is_printed(compared):

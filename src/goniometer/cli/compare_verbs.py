@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from goniometer.cli.parameters import Figures, TaskOptions
+from goniometer.cli.parameters import Figures, TaskOptions, formats
 
 
 def compare(  # noqa: PLR0913, PLR0917 (an option each)
@@ -179,5 +179,5 @@ def compare(  # noqa: PLR0913, PLR0917 (an option each)
         bare_answer,
         accuracy,
     )
-    if not compared(runs, out, options, fail_on or [], [figures] if figures else []):
+    if not compared(runs, out, options, fail_on or [], formats(figures)):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from goniometer.cli.parameters import Figures
+from goniometer.cli.parameters import Figures, formats
 
 Written = Annotated[Path, typer.Argument(help="What compare or study wrote.")]
 
@@ -49,9 +49,7 @@ def report(
     from goniometer.results import read_results, results_folder
 
     home = results_folder(folder)
-    typer.echo(
-        build(read_results(home / "results.json"), home, figures=[figures] if figures else [])
-    )
+    typer.echo(build(read_results(home / "results.json"), home, figures=formats(figures)))
 
 
 def view(
