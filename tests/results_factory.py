@@ -71,10 +71,22 @@ def measures_of(cosine: float) -> dict[str, float]:
     return found | {"u1": 1 - 0.9 * off, "v1": 1 - 0.3 * off}
 
 
+def spectrum_of(found: dict[str, float]) -> dict[str, float]:
+    """Each of the K angles of a side, evenly from the smallest to the largest."""
+    return {
+        f"angle_{side}_{rank}": found[f"angle_{side}_smallest"]
+        + (rank - 1) / (K - 1)
+        * (found[f"angle_{side}_largest"] - found[f"angle_{side}_smallest"])
+        for side in SIDES
+        for rank in range(1, K + 1)
+    }  # fmt: skip
+
+
 def null_band(measure: str, kind: str, width: int, draws: int = 200) -> Band:
     """What the measure reads between strangers, with a spread that shrinks with the width."""
     spread, shared = 0.9 / math.sqrt(width), kind == "shared_A0" and "right" in measure
     middle = {"smallest": 72.0, "median": 82.0, "largest": 88.6}
+    middle |= {f"_{rank}": 72 + 4.1 * (rank - 1) for rank in range(1, K + 1)}
     for which, angle in middle.items():
         if measure.startswith("angle") and measure.endswith(which):
             centre = angle * (0.35 if shared else 1)
@@ -125,6 +137,8 @@ def _readings(cosine: float, scope: str, layers: int, noise: random.Random) -> d
         cosine *= {"q_proj": 1.0, "k_proj": 0.96, "v_proj": 1.02, "o_proj": 0.99}[name]
     wobble = noise.gauss(0, 0.03 * (1 - cosine) + 0.002) if "." in scope else 0.0
     values = measures_of(min(0.9999, cosine + wobble))
+    if scope == "union":
+        values |= spectrum_of(values)
     return {measure: Reading(value=value) for measure, value in values.items()}
 
 
@@ -152,8 +166,10 @@ def _pair(
 def _identical(pair: PairReadings) -> PairReadings:
     exact = measures_of(1.0) | {"cosine": 1.0, "cosine_mean": 1.0, "cosine_median": 1.0}
     exact = {m: (1.0 if v > 0.9 else 0.0) for m, v in exact.items()}
+    readings = {m: Reading(value=v) for m, v in exact.items()}
+    single = {m: Reading(value=v) for m, v in spectrum_of(exact).items()}
     scopes = {
-        name: scope.model_copy(update={"readings": {m: Reading(value=v) for m, v in exact.items()}})
+        name: scope.model_copy(update={"readings": readings | (single if name == "union" else {})})
         for name, scope in pair.scopes.items()
     }
     return pair.model_copy(update={"state": "identical", "scopes": scopes})
@@ -207,10 +223,11 @@ def comparison(
         for pair in pairs
     ]
     keys = tuple(measures_of(0.5))
+    single = tuple(spectrum_of(measures_of(0.5)))
     table = {
         scope: {
             m: {kind: null_band(m, kind, 64 * modules) for kind in ("independent", "shared_A0")}
-            for m in keys
+            for m in (*keys, *(single if scope == "union" else ()))
         }
         for scope, modules in _scopes(layers).items()
     }

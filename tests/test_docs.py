@@ -133,6 +133,7 @@ def test_every_kind_of_chart_is_told():
 
     told = {"layer": "layers", "projection": "projections", "loss": "training", "norm": "training"}
     told |= {"path": "paths", "contrasts": "paths", "cka": "activations", "blocks": "activations"}
+    told |= {"rank": "angles"}
     told |= dict.fromkeys(("kl", "agreement", "composed"), "kl-agreement-composed")
     kinds = specifications(Index(results(study=True)))
     named = {"sweep" if "sweep" in kind else told.get(kind, kind) for kind in kinds}

@@ -123,8 +123,8 @@ def test_figures_are_svg_in_their_own_colours(tmp_path):
     build(CASES["hostile"](), tmp_path, figures=["svg"])
     names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
     assert names == {
-        "ruler", "matrix", "reference", "layers", "projections", "sizes", "accuracies", "forest",
-        "held-out", "training", "map", "paths", "contrasts", "cka", "activations", "kl",
+        "ruler", "matrix", "reference", "angles", "layers", "projections", "sizes", "accuracies",
+        "forest", "held-out", "training", "map", "paths", "contrasts", "cka", "activations", "kl",
         "agreement", "composed",
     }  # fmt: skip
     for path in (tmp_path / "figures").glob("*.svg"):

@@ -4,6 +4,7 @@ import math
 import re
 import statistics
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from goniometer.report.charts.chart import filled
 from goniometer.report.charts.rows import input_rows
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.plane import plane as plane_of
+from goniometer.report.figures import tiled
 from goniometer.report.notation import significant
 from goniometer.report.page.compose import compose
 from goniometer.report.page.modules import read_modules
@@ -23,7 +25,7 @@ from goniometer.report.theme import LIGHT
 from goniometer.report.words import behaviour
 from goniometer.report.words.findings import MOST_FIRST
 from goniometer.report.words.labels import contrast
-from goniometer.results import Reading
+from goniometer.results import Reading, Results
 from tests.behaviour_factory import behaved
 from tests.modules_factory import write_modules
 from tests.report_cases import Outline, page_of, rows_of
@@ -184,7 +186,7 @@ def test_modules_are_read_by_name_and_a_foreign_file_is_refused(tmp_path):
     assert "modules.parquet" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["contrasts", "agreement", "composed-0"])
+@pytest.mark.parametrize("name", ["contrasts", "agreement", "composed-0", "forest-0"])
 def test_one_row_is_ringed_where_a_pair_is_chosen_and_none_else(name):
     """As the page sets the signal `who`: a dot of the pair has a ring in the accent."""
     gallery = page_of("behaviour").gallery
@@ -196,3 +198,67 @@ def test_one_row_is_ringed_where_a_pair_is_chosen_and_none_else(name):
         picked = replace(chart, signals=chart.signals | {"who": who})
         svg = vl_convert.vega_to_svg(filled(gallery.bases[chart.base], picked, 400))
         assert len(ring.findall(svg)) == rings * sum(row["k"] == 0 for row in rows)
+
+
+def test_of_each_pair_the_angle_spectrum_stands_over_the_nulls_of_each_rank():
+    page = page_of("behaviour")
+    comparison = page.results.comparison
+    menu, named = page.gallery.menus["pair"], page.gallery.grids["angles"]
+    assert "angles" in menu.drives.split()
+    table = comparison.nulls["ranks 16 and 16"]["union"]
+    for side, name in zip(("left", "right"), named, strict=True):
+        chart = page.gallery.charts[name]
+        assert chart.signals["xs"] == [str(rank) for rank in range(1, comparison.k + 1)]
+        assert "at" not in chart.signals  # a layer that is chosen is no rank
+        names = [f"angle_{side}_{rank}" for rank in range(1, comparison.k + 1)]
+        for (a, b), row in zip(menu.about, chart.data["lines"], strict=True):
+            readings = page.index.pair(a, b).scopes["union"].readings
+            assert row["v"] == pytest.approx([readings[n].value for n in names], rel=1e-3)
+        bands = {row["t"]: row for row in chart.data["bands"]}
+        for kind, text in (("independent", "null: independent"), ("shared_A0", "null: shared A0")):
+            expected = [table[n][kind].high for n in names]
+            assert bands[text]["hi"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_results_without_single_angles_have_no_spectrum_and_a_zero_delta_says_why():
+    found = results(layers=1, zero="DPO")
+    drawn = compose(found).gallery.charts["angles-0"].data["lines"]
+    assert sum("DPO has no update" in " ".join(row.get("n", ())) for row in drawn) == 5
+    tree = found.model_dump(mode="json")
+    for pair in tree["comparison"]["pairs"]:
+        readings = pair["scopes"]["union"]["readings"]
+        pair["scopes"]["union"]["readings"] = {
+            name: value for name, value in readings.items() if not re.match(r"angle_\w+_\d", name)
+        }
+    page = compose(Results.model_validate(tree))
+    assert "angles" not in page.gallery.grids
+    assert "Angle spectrum" not in render(page)
+
+
+def test_figures_name_the_pair_and_what_stands_behind_it():
+    gallery = page_of("behaviour").gallery
+    text = {name: [mark.text for mark in marks] for name, marks in gallery.keys.items()}
+    menu = gallery.menus["pair"]
+    assert text["layers"][0].startswith(menu.choices[menu.first])
+    floors = {t for t in text["layers"] if t.startswith("floor: SFT, ")}
+    nulls = {t for t in text["layers"] if t.startswith("null: ")}
+    assert len(floors) == 1
+    assert len(nulls) == 4  # two of weights, two of inputs
+    for name in ("reference", "angles", "ruler"):
+        assert {"null: shared A0, 95 %", "null: independent, 95 %"} <= set(text[name])
+    svg = tiled(gallery.keys["layers"], [['<svg width="10" height="10"></svg>']])
+    assert all(escape(mark) in svg for mark in text["layers"])
+    plain = page_of("two runs").gallery.keys
+    assert not [mark for mark in plain["layers"] if mark.text.startswith(("floor", "null: inputs"))]
+
+
+def test_the_loss_of_a_sum_is_drawn_beside_what_the_cosine_predicts():
+    page = page_of("behaviour")
+    found = {(one.a, one.b, one.weights): one for one in page.results.behaviour.composed}
+    for name, weights in zip(page.gallery.grids["composed"], ((1, 1), (0.5, 0.5)), strict=True):
+        chart = page.gallery.charts[name]
+        for row in chart.data["pairs"]:
+            one = found[row["a"], row["b"], weights]
+            expected = one.expected.value + one.by_cosine.value
+            assert row["by"] == pytest.approx(expected, rel=1e-4)
+            assert chart.signals["low"] < row["by"] < chart.signals["high"]

@@ -20,7 +20,7 @@ SINGLE = (
     "map", "accuracies", "held-out", "divergence", "seeds", "seed-scores",
     "contrasts", "cka", "kl", "agreement",
 )  # fmt: skip
-GRIDS = {"reference": 4, "layers": 3, "projections": 3, "sizes": 4}  # and their columns
+GRIDS = {"reference": 4, "angles": 2, "layers": 3, "projections": 3, "sizes": 4}  # their columns
 ALONE = ("paths", "activations", "composed")  # one below the other
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 
@@ -141,4 +141,8 @@ _SHAPES = {
     "dot": '<circle r="4" fill="{c}"/>',
     "ring": '<circle r="3.5" fill="{g}" stroke="{c}" stroke-width="1.5"/>',
     "diamond": '<path d="M-5 0l5 -5 5 5 -5 5z" fill="{c}"/>',
+    "band": '<rect x="-6" y="-4" width="12" height="8" fill="{c}" fill-opacity="0.3"/>'
+    '<path d="M-6 -4h12M-6 4h12" stroke="{c}"/>',
+    "dashed": '<rect x="-6" y="-4" width="12" height="8" fill="{c}" fill-opacity="0.12"/>'
+    '<path d="M-6 -4h12M-6 4h12" stroke="{c}" stroke-dasharray="3 2"/>',
 }

@@ -1,4 +1,4 @@
-"""Small multiples over layers or projections, with nulls and floors behind the values.
+"""Small multiples over layers, projections or ranks, with nulls and floors behind the values.
 
 A panel holds the lines of every choice of a menu and draws that of the signal `pick`, so that
 the page needs no data but the charts' own.
@@ -19,9 +19,10 @@ ROOM = 26  # for the numbers of an axis, so that plots align
 DENSE = 16  # layers; with more of them dots are small
 TICKS: dict[float, list[float]] = {90.0: [0, 30, 60, 90], 1.0: [0, 0.5, 1]}
 SIGNALS = (
-    "pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading", "at",
+    "pick", "xs", "groups", "names", "lows", "highs", "ticks", "unit", "colour", "heading",
     "group", "low", "high",
 )  # fmt: skip
+ORDERED = ("layer", "rank")  # what has an order is joined by lines
 
 
 def profile_spec(xs: Sequence[str], axis: str) -> Spec:
@@ -66,24 +67,24 @@ def profile_spec(xs: Sequence[str], axis: str) -> Spec:
         .transform_filter("isValid(at) && datum.p === pick && !datum.h")
         .transform_calculate(x="at")
     )
+    at = [] if axis == "rank" else ["at"]
     layers = [
         *_bands(x, start, scale, ticks),
-        marked.mark_rule(color=var("opposite"), strokeWidth=1.5).encode(x=x),
-        # Layers have an order, projections have none: only the former are joined.
-        *([joined] if axis == "layer" else []),
+        *([marked.mark_rule(color=var("opposite"), strokeWidth=1.5).encode(x=x)] if at else []),
+        *([joined] if axis in ORDERED else []),
         dots.encode(x=x, y=y, tooltip=tooltip),
         reason.encode(text="n:N"),
     ]
-    return spec(layers, SIGNALS, chart_heading(24))
+    return spec(layers, (*SIGNALS, *at), chart_heading(24))
 
 
 def _places(xs: Sequence[str], axis: str, position: float) -> alt.X:
-    """Layers or projections along x: the middle (0.5) or the start (0) of each."""
+    """Layers, projections or ranks along x: the middle (0.5) or the start (0) of each."""
     return alt.X(
         "x:N",
         title=None,
         bandPosition=position,
-        scale=alt.Scale(domain=list(xs), padding=0.0 if axis == "layer" else 0.35),
+        scale=alt.Scale(domain=list(xs), padding=0.0 if axis in ORDERED else 0.35),
         axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=5, ticks=False),
     )
 
@@ -155,10 +156,11 @@ class Panel:
             "unit": self.unit,
             "colour": self.colour,
             "heading": self.heading,
-            "at": None,
             "group": self.groups[pick] if self.groups else None,
             "low": low,
             "high": high,
         }
+        if self.axis != "rank":  # which no choice of a layer marks
+            signals["at"] = None
         data = {"lines": self.lines, "bands": self.bands}
         return Chart(self.axis, f"{self.heading}, by {self.axis}.", HEIGHT, data, signals)

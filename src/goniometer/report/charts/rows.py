@@ -29,13 +29,13 @@ def line(choice: int, name: int, found: Sequence[Reading | None], hollow: int = 
 
 
 def null_rows(
-    index: Index, groups: Sequence[str | None], scopes: Sequence[str], measure: str
+    index: Index, groups: Sequence[str | None], places: Sequence[tuple[str, str]]
 ) -> list[Row]:
-    """The nulls of a measure over scopes, for each null group and kind."""
+    """The nulls over places, each a scope and a measure, for each null group and kind."""
     rows: list[Row] = []
     for group in dict.fromkeys(group for group in groups if group is not None):
         for kind in NULL_KINDS:
-            bands = [index.null(group, scope, measure, kind) for scope in scopes]
+            bands = [index.null(group, scope, measure, kind) for scope, measure in places]
             ends = [(band.low, band.high) if band else None for band in bands]
             if any(ends):
                 look = {"c": NULL_COLOURS[kind], "o": 1, "d": [1, 0], "g": group}

@@ -9,7 +9,7 @@ from goniometer.report.charts.chart import Chart, unchecked
 from goniometer.report.charts.vega import compiled
 from goniometer.report.facts.index import Index
 from goniometer.report.facts.plane import Plane, plane
-from goniometer.report.gallery import behaviour, panels, study
+from goniometer.report.gallery import behaviour, panels, spectra, study
 from goniometer.report.gallery.keys import Mark, keys
 from goniometer.report.gallery.menu import Menu
 from goniometer.report.gallery.numbered import hang_numbered
@@ -65,7 +65,7 @@ def hang(index: Index, order: Sequence[str]) -> Gallery:
         steps,
         coefficients,
         sweeps,
-        keys(index),
+        keys(index, menus),
         found,
     )
 
@@ -79,6 +79,7 @@ def specifications(index: Index) -> dict[str, Callable[[], Spec]]:
         "projection": lambda: charts.depth.profile_spec(
             panels.axis(index, "projection")[0], "projection"
         ),
+        "rank": lambda: charts.depth.profile_spec(spectra.ranks(index), "rank"),
         "accuracies": charts.accuracy.accuracies_spec,
         "forest": charts.accuracy.forest_spec,
         "loss": charts.training.loss_spec,
@@ -113,10 +114,12 @@ def _small_multiples(
         drawn["layers"] = panels.measures_of_pair(index, "layer")
     if index.comparison.projections and detailed:
         drawn["projections"] = panels.measures_of_pair(index, "projection")
+    if {"layers", "projections"} & {*drawn} and spectra.has_spectra(detailed):
+        drawn["angles"] = spectra.spectra_of_pair(index, panels.menu_pairs(index))
     menus = {}
     for name, label, drives in (
         ("reference", "Cosine to", "reference"),
-        ("pair", "Pair", "layers projections"),
+        ("pair", "Pair", "layers projections angles"),
         ("sizes", "Size", "sizes"),
     ):
         grid = next((drawn[driven] for driven in drives.split() if driven in drawn), None)

@@ -105,7 +105,7 @@ def cosines_by_run(index: Index) -> Grid:
             rows.append(line(choice, 0, readings(pair, scopes, "cosine")))
             if run == other:
                 rows[-1]["n"] = ["the run itself"]
-        bands = null_rows(index, groups, scopes, "cosine") + floors
+        bands = null_rows(index, groups, [(scope, "cosine") for scope in scopes]) + floors
         own = [limits(index, "cosine", rows + bands)]
         colour = index.colour(run)
         panels.append(Panel(run, "layer", labels, ("cosine",), rows, own, bands, groups, colour))
@@ -157,13 +157,18 @@ def measures_of_pair(index: Index, kind: str) -> Grid:
             for place, (key, _) in enumerate(present)
         ]
         first = present[0][0]
-        bands = null_rows(index, groups, scopes, first) + input_rows(index, scopes, first)
-        bands += floor_rows(index, scopes, first)
+        bands = null_rows(index, groups, [(scope, first) for scope in scopes])
+        bands += input_rows(index, scopes, first) + floor_rows(index, scopes, first)
         own = [limits(index, first, rows + bands)]
         names = tuple(name for _, name in present)
         unit = "°" if index.comparison.measures[first].unit == "degrees" else ""
         panel = Panel(heading, kind, labels, names, rows, own, bands, groups, unit=unit)
         panels.append(panel)
+    return of_pairs(index, panels, pairs)
+
+
+def of_pairs(index: Index, panels: Sequence[Panel], pairs: Sequence[PairReadings]) -> Grid:
+    """Panels under the menu of pairs."""
     choices = tuple(f"{pair.a} and {pair.b}" for pair in pairs)
     # The pair to look into first is the most alike: is it one update at every depth?
     distinct = [pair for pair in index.arm_pairs if pair.state == "comparable"]
