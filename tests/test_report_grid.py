@@ -54,7 +54,7 @@ def test_grid_runs_and_floors_are_no_methods(page):
     assert page.index.arms == GRID_ARMS
     assert (
         page.answer.headline
-        == "SFT, RFT and RIFT are one update; DFT, GRPO and DPO each stand apart."
+        == "SFT, RFT and RIFT are one update; DFT and DPO each stand apart; GRPO diverged."
     )
     moved = [name for name in GRID if told(name)[1] in ("seed", "lr", "wrong")]
     assert page.index.grid == set(moved)

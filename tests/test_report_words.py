@@ -239,3 +239,21 @@ def test_counts_in_the_answer_are_those_of_the_pairs():
     ends = f"{100 * min(open_):.1f} to {100 * max(open_):.1f} points"
     left = next(s for s in answer(index).sentences if s.startswith("Undecided"))
     assert left.endswith(f"only at a margin of {ends}.")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("diverged", "GRPO diverged"), ("non-finite", "GRPO stopped at step 40 (non-finite)")],
+)
+def test_an_arm_that_was_not_trained_to_its_end_is_grouped_with_none(state, said):
+    found = results(study=True, runs=ARMS + ORDERS)
+    cells = tuple(
+        cell.model_copy(update={"state": state, "steps": 40}) if cell.name == "GRPO" else cell
+        for cell in found.study.cells
+    )
+    told = Index(
+        found.model_copy(update={"study": found.study.model_copy(update={"cells": cells})})
+    )
+    assert headline(told).count("GRPO") == 1
+    assert headline(told).endswith(f"; {said}.")
+    assert not any("GRPO" in line for line in answer(told).sentences if "Between" in line)

@@ -19,6 +19,8 @@ from goniometer.deltas import read
 from goniometer.model import load
 from goniometer.pipeline import run_study
 from goniometer.progress import Silent
+from goniometer.report.facts.index import Index
+from goniometer.report.words.headline import headline
 from goniometer.results import Behaviour, Results, read_results
 from goniometer.rollouts.sources import read as read_rollouts
 from goniometer.seeds import derive
@@ -120,7 +122,7 @@ def test_cells_say_what_they_are_and_seeds_are_told_together(results: Results):
     assert {cell.arm for cell in study.cells} == {arm["name"] for arm in ARMS}
     assert cells["DPO seed 2"].seed == 1
     assert cells["full"].regime == "full"
-    assert len(study.paired) == 6 * 5 / 2  # base and arms
+    assert len(study.paired) == 5 * 4 / 2  # base and arms, but for the broken one
     assert {accuracy.run for accuracy in study.accuracies} == {"base", *cells}
     assert len(study.cross_seed) == 5 * 4 / 2
     sft_rft = study.cross_seed[0]
@@ -133,7 +135,7 @@ def test_cells_say_what_they_are_and_seeds_are_told_together(results: Results):
     assert (first.arm, first.runs) == ("SFT", ("SFT", "SFT seed 2"))
     assert first.accuracies == pytest.approx([scores[run] for run in first.runs])
     between = study.seed_differences[0]
-    assert (between.a, between.b, len(study.seed_differences)) == ("SFT", "RFT", 5 * 4 / 2)
+    assert (between.a, between.b, len(study.seed_differences)) == ("SFT", "RFT", 4 * 3 / 2)
     gaps = [scores[f"SFT{seed}"] - scores[f"RFT{seed}"] for seed in ("", " seed 2")]
     assert between.differences == pytest.approx(gaps)
     assert between.interval.undefined.startswith("2 seeds; with fewer than 5")
@@ -152,7 +154,9 @@ def test_a_broken_cell_is_a_state_and_the_others_go_on(results: Results):
     assert all(cell.state == "trained" for cell in cells.values() if cell.arm != "broken")
     assert pair_of(results, "SFT", "broken").state == "zero delta"
     crossed = {(c.a, c.b): c.corrected for c in results.study.cross_seed}
-    assert crossed["SFT", "broken"].undefined == "a run has no cosine"
+    assert crossed["SFT", "broken"].undefined == "no seed at which both were trained"
+    assert results.comparison.warnings[0].startswith("broken (non-finite, 0 steps), broken seed 2")
+    assert headline(Index(results)).endswith("; broken stopped at step 0 (non-finite).")
     run = next(run for run in results.comparison.runs if run.name == "broken")
     assert run.state == "zero delta"
 
@@ -170,7 +174,7 @@ def test_matched_updates_have_the_size_they_were_to_have(results: Results):
     for one in (by_norm, by_kl):
         assert one.accuracy.n == 12
         assert one.nll_right != cells["DPO"].nll_right
-    assert matched["broken", "norm"].factor.undefined == "a zero delta stays one"
+    assert matched["broken", "norm"].factor.undefined == "broken is non-finite"
     assert matched["broken", "kl"].accuracy is None
 
 

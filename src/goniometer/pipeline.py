@@ -18,7 +18,7 @@ from goniometer.study.matching import match_all
 from goniometer.study.outcome import Done, assemble, cell_results
 from goniometer.study.plan import Plan
 from goniometer.study.preflight import check_rollouts, preflight
-from goniometer.study.scoring import evaluate_all
+from goniometer.study.scoring import evaluate_all, states_of
 from goniometer.study.stages import Run, Sampled, get_rollouts, load_model
 from goniometer.study.together import measure_together
 from goniometer.study.trained import read_updates, train_all
@@ -64,7 +64,8 @@ def run_study(
             return out
         updates = read_updates(run, folders)
         evaluated = evaluate_all(run, updates, sampled)
-        matched = match_all(run, updates, evaluated, sampled)
+        states = states_of(folders, evaluated)
+        matched = match_all(run, updates, evaluated, sampled, states)
         if until == "evaluation":
             return out
         return report(run, Done(sampled, folders, updates, evaluated, matched))
@@ -82,6 +83,8 @@ def _check(plan: Plan, sampled: Sampled) -> None:
 
 def report(run: Run, done: Done) -> Path:
     """Measure the cells' updates, put all results together and write the report folder."""
+    cells = {cell.name: cell_results(cell, done) for cell in run.plan.cells}
+    stopped = [name for name, cell in cells.items() if cell.state != "trained"]
     geometry = run.study.geometry
     modules = len({module for delta in done.updates.values() for module in delta})
     with run.bars.task("geometry", modules) as advance:
@@ -90,11 +93,10 @@ def report(run: Run, done: Done) -> Path:
             k=geometry.k,
             draws=geometry.draws,
             seed=run.study.seed,
-            replicates=run.plan.replicates,
+            replicates=run.plan.replicates.without(stopped),
             detailed=[cell.name for cell in run.plan.cells if cell.role != "grid"],
             advance=advance,
         )
-    cells = {cell.name: cell_results(cell, done) for cell in run.plan.cells}
     together = measure_together(run, done.updates, done.evaluated, done.sampled, cells, compared.k)
     results = assemble(run.plan, compared, replace(done, together=together))
     with run.bars.task("report", None):

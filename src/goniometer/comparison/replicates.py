@@ -1,7 +1,7 @@
 """What a study knows of the seeds of its runs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import final
 
 
@@ -21,6 +21,25 @@ class Replicates:
     seed_of: Mapping[str, int] = field(default_factory=dict)
     # What a floor is of: the weights that move, and the rows that are trained on.
     kind_of: Mapping[str, object] = field(default_factory=dict)
+
+    def without(self, stopped: Collection[str]) -> "Replicates":
+        """Leave out runs that were not trained to their end: they repeat nothing.
+
+        What a stopped run lacks would widen the floor that decides what is the same update.
+        """
+        if not stopped:
+            return self
+        same, other = (
+            tuple(tuple(run for run in runs if run not in stopped) for runs in groups)
+            for groups in (self.same_init, self.other_init)
+        )
+        recipes = {run: run if run in stopped else recipe for run, recipe in self.recipe_of.items()}
+        return replace(
+            self,
+            same_init=tuple(filter(None, same)),
+            other_init=tuple(filter(None, other)),
+            recipe_of=recipes,
+        )
 
     def repeat(self, a: str, b: str) -> bool:
         """Whether two runs differ in nothing but seeds."""

@@ -83,7 +83,7 @@ def _corrected(runs_a: Sequence[str], runs_b: Sequence[str], cosines: Cosines) -
         for runs in (runs_a, runs_b)
     ]
     if not between:
-        return Reading(undefined="one seed")
+        return Reading(undefined="one seed" if runs_a else "no seed at which both were trained")
     if None in between or None in within[0] or None in within[1]:
         return Reading(undefined="a run has no cosine")
     repeats = [fmean(_known(values)) for values in within]

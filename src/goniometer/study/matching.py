@@ -15,6 +15,7 @@ from goniometer.results import BASE, Matched, Reading
 from goniometer.statistics import compare_all
 from goniometer.study.scoring import (
     Evaluated,
+    State,
     diverge_one,
     evaluate_one,
     get_texts,
@@ -26,18 +27,37 @@ from goniometer.study.stages import Run, Sampled
 
 
 def match_all(
-    run: Run, updates: Mapping[str, Delta], evaluated: Mapping[str, Evaluated], sampled: Sampled
+    run: Run,
+    updates: Mapping[str, Delta],
+    evaluated: Mapping[str, Evaluated],
+    sampled: Sampled,
+    states: Mapping[str, State],
 ) -> tuple[Matched, ...]:
-    """Rescale the updates that the study names to the size of another, and evaluate them so."""
+    """Rescale the updates that the study names to the size of another, and evaluate them so.
+
+    Where one of the two was not trained to its end, its size is no size of its arm's.
+    """
     match = run.study.match
     if match is None:
         return ()
-    return tuple(
-        _match_one(run, match, name, by, updates, evaluated, sampled)
-        for name in match.arms
-        if name != match.to
-        for by in match.by
-    )
+    found = []
+    for name in match.arms:
+        ended = [f"{one} is {states[one]}" for one in (name, match.to) if states[one] != "trained"]
+        for by in match.by if name != match.to else ():
+            if ended:
+                reason = Reading(undefined=" and ".join(ended))
+                found.append(_not_matched(name, match.to, by, reason))
+            else:
+                found.append(_match_one(run, match, name, by, updates, evaluated, sampled))
+    return tuple(found)
+
+
+def _not_matched(name: str, to: str, by: Literal["norm", "kl"], factor: Reading) -> Matched:
+    absent = Reading(undefined="there is no such factor")
+    return Matched(
+        run=name, to=to, by=by, factor=factor, norm=absent, kl=absent,
+        nll_right=None, nll_wrong=None, accuracy=None,
+    )  # fmt: skip
 
 
 def _match_one(
@@ -57,11 +77,7 @@ def _match_one(
         divergence = evaluated[match.to].divergence
         wanted = Reading(undefined="not measured") if divergence is None else divergence.mean
         factor = _find_factor(run, Placed(run.base, delta), name, wanted, texts)
-    absent = Reading(undefined="there is no such factor")
-    nothing = Matched(
-        run=name, to=match.to, by=by, factor=factor, norm=absent, kl=absent,
-        nll_right=None, nll_wrong=None, accuracy=None,
-    )  # fmt: skip
+    nothing = _not_matched(name, match.to, by, factor)
     if factor.value is None:
         return nothing
     placed = Placed(run.base, delta, factor.value)

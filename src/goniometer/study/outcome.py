@@ -1,7 +1,7 @@
 """The results of a study, put together from what its stages gave."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import final
 
 from goniometer.behaviour.evaluate import ordered_pairs
 from goniometer.behaviour.together import Measured, behaviour_of
-from goniometer.checks import DIVERGED, check_study
+from goniometer.checks import check_study
 from goniometer.claims import judge
 from goniometer.comparison.folder import versions
 from goniometer.deltas import Delta
@@ -21,6 +21,7 @@ from goniometer.results import (
     Matched,
     Reading,
     Results,
+    SeedDifference,
     StudyResults,
 )
 from goniometer.rollouts import Rollout
@@ -28,7 +29,7 @@ from goniometer.statistics import compare_all, seed_differences, seed_scores
 from goniometer.statistics.cross_seed import cross_seed
 from goniometer.study.cells import CellPlan
 from goniometer.study.plan import Plan
-from goniometer.study.scoring import Evaluated, graded, score
+from goniometer.study.scoring import Evaluated, graded, score, states_of
 from goniometer.study.stages import VERSIONED, Sampled
 from goniometer.training.cell import read_record
 
@@ -51,7 +52,9 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     study, evaluated = plan.study, done.evaluated
     cells = tuple(cell_results(cell, done) for cell in plan.cells)
     grades = {name: graded(found.scores) for name, found in evaluated.items()}
-    family = [BASE, *(cell.name for cell in plan.cells if cell.role == "arm")]
+    trained = {cell.name for cell in cells if cell.state == "trained"}
+    arms = [cell.name for cell in plan.cells if cell.role == "arm"]
+    family = [BASE, *(arm for arm in arms if arm in trained)]
     base = evaluated[BASE].scores
     seeds = {arm.name: plan.seeds(arm.name) for arm in study.arms} if study.grid.seeds > 1 else {}
     accuracies = tuple(
@@ -60,7 +63,8 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     together = done.together
     left_out = together.notes if together else ()
     # What the plan left out is said where a reader looks for what is amiss.
-    warned = compared.model_copy(update={"warnings": (*plan.notes, *left_out, *compared.warnings)})
+    notes = (*plan.notes, *_not_counted(cells), *left_out)
+    warned = compared.model_copy(update={"warnings": (*notes, *compared.warnings)})
     told = StudyResults(
         config=study.model_dump(mode="json"),
         fingerprint=study.fingerprint,
@@ -69,10 +73,10 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
         accuracies=accuracies,
         paired=compare_all({name: grades[name] for name in family}, study.evaluation.margin),
         checks=check_study(done.sampled.report, cells, accuracies),
-        cross_seed=across_seeds(plan, compared),
+        cross_seed=across_seeds(plan, compared, trained),
         matched=done.matched,
-        seed_scores=seed_scores(seeds, grades),
-        seed_differences=seed_differences(seeds, grades),
+        seed_scores=seed_scores(_trained(seeds, trained), grades),
+        seed_differences=differences_by_seed(seeds, grades, trained),
     )
     results = Results(
         title=study.name,
@@ -84,27 +88,84 @@ def assemble(plan: Plan, compared: Comparison, done: Done) -> Results:
     return results.model_copy(update={"study": told.model_copy(update={"claims": judge(results)})})
 
 
-def across_seeds(plan: Plan, compared: Comparison) -> tuple[CrossSeed, ...]:
-    """Correct the cosine of each pair of arms by their repeats at other seeds of the grid."""
+def _not_counted(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Name the cells that stand for nothing but themselves, in a line; none where all trained."""
+    ended = [
+        f"{cell.name} ({cell.state}, {cell.steps} steps)"
+        for cell in cells
+        if cell.state != "trained"
+    ]
+    if not ended:
+        return ()
+    return (
+        f"{', '.join(ended)}: left out of floors, of what is said over seeds, of paired tests and "
+        "of matched sizes",
+    )
+
+
+def _trained(
+    seeds: Mapping[str, Sequence[str]], trained: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Runs of each arm that were trained to their end; no arm without one."""
+    kept = {arm: tuple(run for run in runs if run in trained) for arm, runs in seeds.items()}
+    return {arm: runs for arm, runs in kept.items() if runs}
+
+
+def differences_by_seed(
+    seeds: Mapping[str, Sequence[str]],
+    grades: Mapping[str, Mapping[str, str]],
+    trained: Collection[str],
+) -> tuple[SeedDifference, ...]:
+    """Compare the scores of each pair of arms at the seeds at which both were trained.
+
+    Pairs that have the same seeds are resampled together, as all are where nothing went wrong.
+
+    Args:
+        seeds: runs of each arm, seed for seed.
+        grades: by run and problem.
+        trained: runs that were trained to their end.
+    """
+    together: dict[tuple[int, ...], list[tuple[str, str]]] = {}
+    for a, b in combinations(seeds, 2):
+        both = enumerate(zip(seeds[a], seeds[b], strict=True))
+        common = tuple(place for place, runs in both if set(runs) <= {*trained})
+        if common:
+            together.setdefault(common, []).append((a, b))
+    found: dict[tuple[str, str], SeedDifference] = {}
+    for common, pairs in together.items():
+        arms = [arm for arm in seeds if any(arm in pair for pair in pairs)]
+        runs = {arm: [seeds[arm][place] for place in common] for arm in arms}
+        found |= {(row.a, row.b): row for row in seed_differences(runs, grades)}
+    return tuple(found[pair] for pair in combinations(seeds, 2) if pair in found)
+
+
+def across_seeds(
+    plan: Plan, compared: Comparison, trained: Collection[str]
+) -> tuple[CrossSeed, ...]:
+    """Correct the cosine of each pair of arms by their repeats at other seeds of the grid.
+
+    Seeds at which one of the two was not trained to its end are no seeds of the pair.
+    """
     if plan.study.grid.seeds < 2:
         return ()
     cosines = {
         (pair.a, pair.b): pair.scopes["union"].readings["cosine"].value for pair in compared.pairs
     }
-    arms = [arm.name for arm in plan.study.arms]
-    return tuple(
-        cross_seed(a, b, plan.seeds(a), plan.seeds(b), cosines) for a, b in combinations(arms, 2)
-    )
+    found = []
+    for a, b in combinations([arm.name for arm in plan.study.arms], 2):
+        both = zip(plan.seeds(a), plan.seeds(b), strict=True)
+        kept = [runs for runs in both if set(runs) <= {*trained}]
+        found.append(cross_seed(a, b, [one for one, _ in kept], [one for _, one in kept], cosines))
+    return tuple(found)
 
 
 def cell_results(cell: CellPlan, done: Done) -> Cell:
     """Say how one cell's training went, and what it did to held-out rollouts."""
     record = read_record(done.folders[cell.name])
+    (state,) = states_of({cell.name: done.folders[cell.name]}, done.evaluated).values()
     found, base = done.evaluated[cell.name], done.evaluated[BASE].held_out
     run, kl = found.held_out, found.divergence
     finite = math.isfinite(run.nll_wrong) and math.isfinite(run.nll_right)
-    # Wrong rows may become as unlikely as they like: some objectives are there to do that.
-    diverged = not finite or run.nll_right > base.nll_right + DIVERGED
     rows = _rows(cell, done.sampled)
     return Cell(
         name=cell.name,
@@ -121,7 +182,7 @@ def cell_results(cell: CellPlan, done: Done) -> Cell:
         learning_rate=cell.learning_rate,
         init_seed=cell.init,
         order_seed=cell.order,
-        state="diverged" if record.state == "trained" and diverged else record.state,
+        state=state,
         unit=cell.objective.unit,
         steps=record.steps,
         losses=record.losses,

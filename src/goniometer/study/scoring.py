@@ -2,20 +2,25 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 from goniometer.behaviour.divergence import Divergences, Text, base_texts, forward_kl
 from goniometer.behaviour.evaluate import HeldOut, Scores, evaluate, held_out
 from goniometer.behaviour.placed import Placed
+from goniometer.checks import DIVERGED
 from goniometer.deltas import Delta
 from goniometer.results import BASE, Accuracy
 from goniometer.seeds import derive
 from goniometer.statistics import accuracy
 from goniometer.study.stages import Run, Sampled
 from goniometer.tasks import AbstractTask, Correct, Problem, Ungraded
+from goniometer.training.cell import read_record
+
+State = Literal["trained", "diverged", "non-finite"]
 
 
 @final
@@ -43,6 +48,25 @@ def evaluate_all(run: Run, updates: Mapping[str, Delta], sampled: Sampled) -> di
         kl = diverge_one(run, name, placed, texts)
         found[name] = dataclasses.replace(one, divergence=kl)
     return found
+
+
+def states_of(folders: Mapping[str, Path], evaluated: Mapping[str, Evaluated]) -> dict[str, State]:
+    """Say of each cell how its training ended: only what is `trained` is counted as its arm's.
+
+    Args:
+        folders: of the trained cells, by name.
+        evaluated: of the same cells and of the base.
+    """
+    base = evaluated[BASE].held_out.nll_right
+    states: dict[str, State] = {}
+    for name, folder in folders.items():
+        found = evaluated[name].held_out
+        finite = math.isfinite(found.nll_wrong) and math.isfinite(found.nll_right)
+        # Wrong rows may become as unlikely as they like: some objectives are there to do that.
+        diverged = not finite or found.nll_right > base + DIVERGED
+        ended = read_record(folder).state
+        states[name] = "diverged" if ended == "trained" and diverged else ended
+    return states
 
 
 def evaluate_one(run: Run, name: str, placed: Placed, sampled: Sampled) -> Evaluated:

@@ -67,6 +67,17 @@ class Index:
         return frozenset(cell.name for cell in self.cells if cell.role == "grid")
 
     @cached_property
+    def ended(self) -> dict[str, str]:
+        """Cells that were not trained to their end, with how each ended in words."""
+        return {
+            cell.name: f"stopped at step {cell.steps} (non-finite)"
+            if cell.state == "non-finite"
+            else cell.state
+            for cell in self.cells
+            if cell.state != "trained"
+        }
+
+    @cached_property
     def _pairs(self) -> dict[frozenset[str], PairReadings]:
         return {frozenset((pair.a, pair.b)): pair for pair in self.comparison.pairs}
 

@@ -15,7 +15,7 @@ from goniometer.report.facts.index import Index, cosine, most_different, read, w
 from goniometer.report.words import behaviour, steps, yardstick
 from goniometer.report.words import grid as words_of_grid
 from goniometer.report.words.headline import binding, groups, headline, sameness
-from goniometer.results import Paired
+from goniometer.results import Paired, PairReadings
 
 MOST_NAMED = 4  # pairs named in a sentence; more are counted
 MOST_FIRST = 6  # sentences under the headline; the rest is folded
@@ -87,15 +87,22 @@ def _empty(index: Index) -> list[str]:
     return [f"{notation.listed(empty)} {verb} a zero delta: training changed nothing."]
 
 
+def _trained(index: Index) -> tuple[list[str], list[PairReadings]]:
+    """Arms but for those that were not trained to their end, as in the headline; their pairs."""
+    arms = [name for name in index.arms if name not in index.ended]
+    return arms, [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(arms)]
+
+
 def _within(index: Index) -> list[str]:
     said: list[str] = []
     if len(index.arm_pairs) == 1:  # said of the pair itself
         return said
-    found = groups(index, index.arms, binding(index.arm_pairs))
+    arms, of_arms = _trained(index)
+    found = groups(index, arms, binding(of_arms))
     together = sorted((group for group in found if len(group) > 1), key=len, reverse=True)
     parts: list[str] = []
     for group in together[:MOST_NAMED]:
-        pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(group)]
+        pairs = [pair for pair in of_arms if {pair.a, pair.b} <= set(group)]
         values = [value for pair in pairs if (value := cosine(pair)) is not None]
         if values:
             span = notation.span(min(values), max(values))
@@ -110,12 +117,13 @@ def _within(index: Index) -> list[str]:
 
 
 def _crossing(index: Index) -> list[str]:
-    alike = binding(index.arm_pairs)
-    found = groups(index, index.arms, alike)
+    arms, pairs = _trained(index)
+    alike = binding(pairs)
+    found = groups(index, arms, alike)
     place = {name: i for i, group in enumerate(found) for name in group}
     across = [
         f"{pair.a} and {pair.b}"
-        for pair in index.arm_pairs
+        for pair in pairs
         if sameness(pair) in alike and place[pair.a] != place[pair.b]
     ]
     same = [f"{pair.a} and {pair.b}" for pair in index.arm_pairs if pair.state == "identical"]
@@ -131,7 +139,8 @@ def _crossing(index: Index) -> list[str]:
 
 
 def _furthest(index: Index) -> list[str]:
-    pair = most_different(index.arm_pairs)
+    _, pairs = _trained(index)
+    pair = most_different(pairs)
     if pair is None:
         return []
     parts = []
@@ -144,7 +153,7 @@ def _furthest(index: Index) -> list[str]:
         band = index.null(pair.null_group, whole(pair), measure, "independent")
         beside = f" (independent null {notation.band(band, unit)})" if band else ""
         parts.append(f"{name} {notation.in_unit(found.value, unit)}{beside}")
-    apart = "Furthest apart: " if len(index.arm_pairs) > 1 else ""
+    apart = "Furthest apart: " if len(pairs) > 1 else ""
     return [f"{apart}{pair.a} and {pair.b}, {', '.join(parts)}."]
 
 

@@ -60,20 +60,27 @@ def _closeness(pair: PairReadings) -> float:
 
 
 def headline(index: Index) -> str:
-    """Compose the sentence, of arms that changed anything; of trajectories where there are any."""
+    """Compose the sentence, of arms that changed anything; of trajectories where there are any.
+
+    An arm that was not trained to its end is named with how it ended, and grouped with none.
+    """
     if index.results.trajectories:
         return steps.headline(index.results.trajectories)
     empty = {run.name for run in index.comparison.runs if run.state == "zero delta"}
-    names = [name for name in index.arms if name not in empty]
+    names = [name for name in index.arms if name not in empty and name not in index.ended]
     pairs = [pair for pair in index.arm_pairs if {pair.a, pair.b} <= set(names)]
     if not pairs:
-        return "There is no pair of updates to compare."
-    text = _grouped(index, names, pairs)
+        return f"There is no pair of updates to compare{_ended(index)}."
+    text = _grouped(index, names, pairs) + _ended(index)
     lead = _reservation(index, pairs)
     if lead:
         return f"{lead}{text}."
     # A run's name keeps its first letter as it is.
     return f"{text if text.startswith(tuple(names)) else text[0].upper() + text[1:]}."
+
+
+def _ended(index: Index) -> str:
+    return "".join(f"; {name} {index.ended[name]}" for name in index.arms if name in index.ended)
 
 
 def _reservation(index: Index, pairs: Sequence[PairReadings]) -> str:
