@@ -14,7 +14,9 @@ class Adapter(Section):
 
     rank: Positive = 16
     alpha: Annotated[float, Field(gt=0)] = 32
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    target_modules: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "q_proj", "k_proj", "v_proj", "o_proj",
+    )  # fmt: skip
 
 
 class Training(Section):

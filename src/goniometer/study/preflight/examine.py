@@ -22,12 +22,13 @@ from goniometer.study.estimate.lengths import (
 from goniometer.study.estimate.memory import disk_of
 from goniometer.study.estimate.size import Size, size_of
 from goniometer.study.plan import Plan, make_plan
+from goniometer.study.preflight.contexts import check_contexts, check_rows
 from goniometer.study.preflight.disk import check_disk, check_writable
 from goniometer.study.preflight.models import (
     check_bare_answers,
-    check_contexts,
     check_device,
     check_problems,
+    check_subspaces,
     check_teacher,
     check_weights,
 )
@@ -119,6 +120,8 @@ def examine(study: Study, out: Path, *, fetch: bool) -> Examined:
     if found.network is not None:
         with found.faults.collected():
             check_weights(study, found.network)
+    with found.faults.collected():
+        check_subspaces(study, found.network)
     if found.base is not None:
         _check_texts(found, found.base, fetch)
     _check_file(found)
@@ -158,17 +161,18 @@ def _header(found: Examined, reference: str, fetch: bool) -> LanguageModel | Non
 
 
 def _check_texts(found: Examined, base: LanguageModel, fetch: bool) -> None:
-    study = found.study
+    study, teacher = found.study, None
     if study.rollouts.file is None:
-        _check_teacher(found, base, fetch)
+        teacher = _check_teacher(found, base, fetch)
     if found.task is not None:
         with found.faults.collected():
-            check_contexts(study, found.task, base)
+            check_contexts(study, found.task, base, teacher)
         with found.faults.collected():
             check_bare_answers(study, found.task, base)
 
 
-def _check_teacher(found: Examined, base: LanguageModel, fetch: bool) -> None:
+def _check_teacher(found: Examined, base: LanguageModel, fetch: bool) -> LanguageModel | None:
+    """Check the teacher; return it without weights where it is another model and is here."""
     models = found.study.models
     with found.absent.collected():
         check_teacher(models)
@@ -182,6 +186,7 @@ def _check_teacher(found: Examined, base: LanguageModel, fetch: bool) -> None:
     with found.faults.collected():
         if teacher is not None:
             require_same_tokens(base, teacher)
+    return teacher
 
 
 def _check_file(found: Examined) -> None:
@@ -195,3 +200,4 @@ def _check_file(found: Examined) -> None:
         with found.faults.collected():
             found.rows, notes = check_file(found.made, found.base)
             found.made = replace(found.made, notes=(*found.made.notes, *notes))
+            check_rows(found.made, found.rows, found.base)

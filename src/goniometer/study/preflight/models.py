@@ -1,5 +1,6 @@
 """What a study asks of its models, checked without their weights."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from goniometer.behaviour.texts import bare_answers
 from goniometer.config import Models, Server, Study
 from goniometer.errors import AbsentError, Faults, GoniometerError
 from goniometer.model import LanguageModel
+from goniometer.seeds import derive
 from goniometer.tasks import AbstractTask, Split
 from goniometer.teachers import kind_of, require_server, require_vllm
 from goniometer.training.adapter import check_targets
@@ -28,6 +30,48 @@ def check_weights(study: Study, network: nn.Module) -> None:
         of_attention(network)
     if any(arm.regime == "lora" for arm in study.arms):
         check_targets(network, study.adapter)
+
+
+def check_subspaces(study: Study, network: nn.Module | None) -> None:
+    """Require that no update that the arms will make is of a rank below `geometry.k`.
+
+    Args:
+        study: its settings.
+        network: the base's; None where it is not here, and the adapter's rank alone is known.
+
+    Raises:
+        GoniometerError: as the comparison itself would, after all training.
+    """
+    k, regimes = study.geometry.k, {arm.regime for arm in study.arms}
+    ranks = [study.adapter.rank] if "lora" in regimes else []
+    if network is not None:
+        moving = _matrices(network, study, regimes)
+        # A vector has no subspaces, so it does not limit their size.
+        ranks += [min(shape) for shape in moving if min(shape) > 1]
+    if k is not None and ranks and k > min(ranks):
+        raise GoniometerError(
+            "larger than the smallest rank",
+            key="geometry.k",
+            found=k,
+            expected=f"at most {min(ranks)}",
+            fix="lower it, or raise adapter.rank" if study.adapter.rank in ranks else "lower it",
+        )
+
+
+def _matrices(network: nn.Module, study: Study, regimes: Collection[str]) -> list[torch.Size]:
+    """Shapes of the matrices that some arm lets move."""
+    named = {name: weight for name, weight in network.named_parameters() if weight.ndim == 2}
+    moving = set(named) if "full" in regimes else set()
+    if "attention" in regimes:
+        moving |= of_attention(network)
+    if "lora" in regimes:
+        moving |= {
+            f"{name}.weight"
+            for name, module in network.named_modules()
+            if isinstance(module, nn.Linear)
+            and name.rpartition(".")[2] in study.adapter.target_modules
+        }
+    return [weight.shape for name, weight in named.items() if name in moving]
 
 
 def check_device(study: Study) -> None:
@@ -79,30 +123,6 @@ def check_problems(study: Study, task: AbstractTask) -> None:
     faults.raise_any()
 
 
-def check_contexts(study: Study, task: AbstractTask, base: LanguageModel) -> None:
-    """Require that prompts and the tokens written after them fit the model's context.
-
-    Raises:
-        GoniometerError: by split, with the longest of the prompts that were encoded.
-    """
-    context = context_of(base)
-    if context is None:
-        return
-    faults = Faults()
-    sampled = study.rollouts.file is None
-    splits: list[tuple[Split, int, int, str]] = [
-        ("train", study.rollouts.prompts, study.rollouts.max_new_tokens, "rollouts"),
-        ("validation", study.rollouts.held_out_prompts, study.rollouts.max_new_tokens, "rollouts"),
-        ("test", study.evaluation.problems, study.evaluation.max_new_tokens, "evaluation"),
-    ]
-    for split, count, new, section in splits if sampled else splits[-1:]:
-        problems = task.problems(split, min(count, ASKED), study.seed)
-        longest = max((len(base.encode_prompt(p.question)) for p in problems), default=0)
-        with faults.collected():
-            _require_fit(longest, new, context, split, section, base.name)
-    faults.raise_any()
-
-
 def check_bare_answers(study: Study, task: AbstractTask, base: LanguageModel) -> None:
     """Require that the base's tokenizer can write the bare answers of paths, where asked for.
 
@@ -110,28 +130,11 @@ def check_bare_answers(study: Study, task: AbstractTask, base: LanguageModel) ->
         GoniometerError: the first text that it cannot write.
     """
     if study.paths is not None and study.paths.bare_answer:
-        bare_answers(base, task.problems("validation", study.paths.problems, study.seed))
+        seed = derive(study.seed, "fixed texts")
+        bare_answers(base, task.problems("validation", study.paths.problems, seed))
 
 
 def context_of(model: LanguageModel) -> int | None:
     """Longest text that the model's config allows; None where it does not say."""
     network: Any = model.network
     return getattr(network.config.get_text_config(), "max_position_embeddings", None)
-
-
-def _require_fit(longest: int, new: int, context: int, split: str, section: str, name: str) -> None:
-    if longest >= context:
-        raise GoniometerError(
-            f"a {split} prompt is longer than the context of {name}",
-            key="task",
-            found=f"{longest} tokens",
-            expected=f"below {context}",
-        )
-    if longest + new > context:
-        raise GoniometerError(
-            f"the longest {split} prompt and its completion do not fit the context of {name}",
-            key=f"{section}.max_new_tokens",
-            found=f"{longest} + {new} tokens",
-            expected=f"at most {context}",
-            fix=f"lower it to {context - longest}",
-        )
