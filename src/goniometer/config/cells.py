@@ -22,13 +22,17 @@ class Arm(Section):
     regime: Regime = "lora"
 
 
+# Repeated where a study names none; where it has not both, its first two arms are.
+FLOOR_ARMS = ("SFT", "RFT")
+
+
 class Floors(Section):
     """Repeats of arms that differ in one seed: what 'the same update' looks like here.
 
     The first arm is repeated with other inits too. A pair is judged by the strictest floor.
     """
 
-    arms: Annotated[tuple[str, ...], Field(min_length=1)] = ("SFT", "RFT")
+    arms: Annotated[tuple[str, ...], Field(min_length=1)] = FLOOR_ARMS
     orders: Positive = Field(
         default=3, description="runs with each arm's init, the arm itself among them"
     )

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from goniometer.config.cells import Arm, Floors, Grid, Match
+from goniometer.config.cells import FLOOR_ARMS, Arm, Floors, Grid, Match
 from goniometer.config.data import Rollouts, Task
 from goniometer.config.measures import Divergence, Evaluation, Geometry, Paths, Similarity
 from goniometer.config.models import Models
@@ -34,6 +34,22 @@ class Study(Section):
     similarity: Similarity | None = Similarity()
     geometry: Geometry = Geometry()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _floors_of_its_own_arms(cls, tree: Any) -> Any:
+        """Repeat the first two arms where the file names none and has not those of the default."""
+        floors = tree.get("floors", {}) if isinstance(tree, dict) else None
+        if not isinstance(floors, dict) or "arms" in floors:
+            return tree
+        arms = tree.get("arms")
+        names = [
+            arm.name if isinstance(arm, Arm) else arm.get("name") if isinstance(arm, dict) else None
+            for arm in (arms if isinstance(arms, list | tuple) else ())
+        ]
+        if set(FLOOR_ARMS) <= set(map(str, names)) or not names or None in names:
+            return tree
+        return tree | {"floors": floors | {"arms": names[: len(FLOOR_ARMS)]}}
+
     @model_validator(mode="after")
     def _names_agree(self) -> "Study":
         names = [arm.name for arm in self.arms]
@@ -54,6 +70,10 @@ class Study(Section):
             for arm in arms
             if arm not in names
         ]
+        if self.match and set(self.match.arms) == {self.match.to}:
+            faults.append(
+                f"match.arms: {self.match.to!r} is what they are matched to; name another arm"
+            )
         if faults:
             raise ValueError(*faults)  # one argument a fault: `_explain` takes them apart
         return self
