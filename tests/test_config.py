@@ -106,3 +106,18 @@ def test_paths_without_a_midpoint_and_an_arm_called_base_are_refused(tmp_path: P
     assert "'base' is what the base is called" in str(error.value)
     path.write_text(EXAMPLE.read_text() + "\npaths: null\nsimilarity: null\n")
     assert read_study(path).paths is None
+
+
+def test_without_the_default_s_arms_the_first_two_are_repeated():
+    def repeated(*names: str, **more: object) -> tuple[str, ...] | None:
+        arms = [{"name": name, "objective": "sft"} for name in names]
+        floors = Study(name="s", arms=arms, **more).floors
+        return floors and floors.arms
+
+    assert repeated("A", "B", "C") == ("A", "B")
+    assert repeated("A") == ("A",)
+    assert repeated("A", "SFT") == ("A", "SFT")
+    assert repeated("A", "RFT", "SFT") == ("SFT", "RFT")
+    assert repeated("A", "B", floors={"orders": 4}) == ("A", "B")
+    assert repeated("A", "B", floors={"arms": ["B"]}) == ("B",)
+    assert repeated("A", "B", floors=None) is None

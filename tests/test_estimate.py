@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from goniometer.config import Adapter, Regime, Training
+from goniometer.config import Adapter, Regime, Study, Training
 from goniometer.model import LanguageModel, network_of, token_logprobs
 from goniometer.objectives.sft import SFT
 from goniometer.study.cells import CellPlan
@@ -17,7 +17,7 @@ from goniometer.study.estimate.measure import Speed
 from goniometer.study.estimate.memory import disk_of, memory_of
 from goniometer.study.estimate.size import size_of
 from goniometer.study.estimate.work import rows_of_prompt, work_of
-from goniometer.study.plan import Plan
+from goniometer.study.plan import Plan, make_plan
 from goniometer.study.preflight import examine
 from goniometer.study_file import read_study
 from goniometer.training.adapter import attach, save
@@ -222,3 +222,37 @@ def test_processes_share_cells_and_points_and_nothing_else():
     parted = sum(speed.hours(one) for one in stages if one.shared)
     assert speed.waited(stages, 1) == pytest.approx(alone)
     assert speed.waited(stages, 4) == pytest.approx(alone - parted * 3 / 4)
+
+
+def test_what_an_arm_samples_for_itself_and_each_share_of_wrong_rows_is_work():
+    """Eight arms' grid: Online GRPO and its two seeds sample; rows as sampled, of 0 and of 50 %."""
+    plan, size = make_plan(read_study(EXAMPLES / "grid.yaml")), size_of(tiny_model().network)
+    stages = {one.name: one for one in work_of(plan, size, Lengths(30, 20, 60, "test"))}
+    sampled = stages["sample while training"]
+    assert (sampled.kind, sampled.runs, sampled.shared) == ("generate", 3, True)
+    assert sampled.rows == stages["train online_grpo"].rows == 3 * 100 * 8 * 4
+    assert sampled.tokens == sampled.rows * 20
+    reference = stages["reference log-probs"]
+    assert (reference.runs, reference.rows) == (3, 3 * 800 * 4)
+
+
+def test_the_disk_holds_all_samples_columns_of_each_share_and_what_is_matched():
+    plan, size = make_plan(read_study(EXAMPLES / "grid.yaml")), size_of(tiny_model().network)
+    lengths = Lengths(30, 20, 60, "test")
+    whole = disk_of(plan, size, lengths)
+    rows = 800 * 8 + (800 + 200) * 4
+    columns = 3 * 800 * 4 * 64  # of the reference, for DPO
+    assert whole.rollouts == rows * (30 + 64) * 8 + columns * 26
+    alone = replace(plan, study=plan.study.model_copy(update={"match": None, "paths": None}))
+    less = disk_of(alone, size, lengths)
+    assert whole.scores - less.scores == 4 * 2000 * 64 * 4
+    assert whole.paths > less.paths == 0
+    assert whole.total - less.total == whole.scores - less.scores + whole.paths
+
+
+@pytest.mark.parametrize(("behaviour", "scored"), [("given", False), ("base", True)])
+def test_log_probs_that_the_rows_bring_are_no_work(behaviour: str, scored: bool):
+    arm = {"name": "G", "objective": "offline_grpo", "options": {"variant": "ratio_clipped"}}
+    study = Study(name="s", arms=[arm], floors=None, rollouts={"behaviour": behaviour})
+    stages = work_of(make_plan(study), size_of(tiny_model().network), Lengths(30, 20, 60, "test"))
+    assert ("behaviour log-probs" in {one.name for one in stages}) == scored

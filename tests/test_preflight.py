@@ -4,14 +4,24 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, final
 
 import pytest
 
+from goniometer.config import Study
+from goniometer.errors import Faults
+from goniometer.model import LanguageModel, skeleton
 from goniometer.model.reference import find
+from goniometer.rollouts import Rollout, RolloutSet
+from goniometer.seeds import derive
+from goniometer.study.plan import make_plan
+from goniometer.study.preflight.contexts import check_contexts, check_rows
+from goniometer.tasks import AbstractTask, Correct, Grade, Problem, Split, Wrong
 from tests.conftest import Command
 from tests.fake_hub import FakeHub, serving
-from tests.small_study import ARMS, refused, study_file
+from tests.small_study import ARMS, SMALL, refused, study_file
 from tests.test_cli import goniometer
 
 
@@ -44,6 +54,58 @@ def test_faults_of_all_kinds_are_said_at_once(tmp_path: Path, command: Command):
     assert len(found) == len(wanted), found
     for text in wanted:
         assert sum(text in line for line in found) == 1, (text, found)
+
+
+def test_what_a_file_says_wrongly_hides_no_other_fault(tmp_path: Path, command: Command):
+    """A step too large ends the reading of the file; what is left of it is asked for more."""
+    arms = [*ARMS[:3], ARMS[3] | {"options": {"beta": 1e6}}]
+    study = study_file(
+        tmp_path,
+        training={"learning_rate": 2.0},
+        models={"teacher": "/nowhere"},
+        adapter={"target_modules": ["q_proj", "w_proj"]},
+        arms=arms,
+    )
+    found = refused(command, study)
+    wanted = [
+        "training.learning_rate: Input should be less than or equal to 1; found 2.0",
+        "arms.3: options.beta: Input should be less than or equal to 1000; found 1000000",
+        "adapter.target_modules: no linear module of the network has this name; found 'w_proj'",
+        "/nowhere: no such model folder",
+    ]
+    assert len(found) == len(wanted), found
+    for text in wanted:
+        assert sum(text in line for line in found) == 1, (text, found)
+
+
+DEFAULTED: dict[str, tuple[dict[str, object], list[str]]] = {
+    # With the default rank in its place, k would be too large.
+    "of a default": ({"adapter": {"rank": -1}, "geometry": {"k": 17}}, ["adapter.rank"]),
+    "of a section": ({"training": {"micro_batches": 3}, "rollouts": {"prompts": 4}}, ["training"]),
+    "of an option": (
+        {"match": {"to": "SFT"}, "adapter": {"target_modules": ["w_proj"]}},
+        ["match.arms", "adapter.target_modules"],
+    ),
+    "of names": (
+        {"floors": {"arms": ["SFX"]}, "geometry": {"k": 17}},
+        ["floors.arms", "geometry.k"],
+    ),
+    "of a required key": (
+        {"arms": [{"name": "SFT"}, ARMS[1]], "geometry": {"k": 17}},
+        ["arms.0.objective"],
+    ),
+    "of the base": ({"models": {"base": 5}, "geometry": {"k": 17}}, ["models.base"]),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTED)
+def test_what_a_default_would_do_is_no_fault_of_the_file(
+    tmp_path: Path, command: Command, name: str
+):
+    sections, keys = DEFAULTED[name]
+    found = refused(command, study_file(tmp_path, **sections))
+    assert len(found) == len(keys), found
+    assert all(f"{key}: " in line for key, line in zip(keys, found, strict=True)), found
 
 
 SINGLE: dict[str, tuple[dict[str, object], str]] = {
@@ -82,6 +144,27 @@ SINGLE: dict[str, tuple[dict[str, object], str]] = {
             "rollouts": {"held_out_prompts": 2},
         },
         "models.warm_up.prompts: gsm8k has fewer pretrain problems than are asked for; found",
+    ),
+    "no targets": (
+        {"adapter": {"target_modules": []}},
+        "adapter.target_modules: .*at least 1 item",
+    ),
+    "subspaces": (
+        {"geometry": {"k": 17}},
+        r"geometry.k: larger than the smallest rank; found 17, expected at most 16. "
+        r"Lower it, or raise adapter.rank",
+    ),
+    "subspaces of weights": (
+        {"geometry": {"k": 65}, "arms": [arm | {"regime": "full"} for arm in ARMS]},
+        "geometry.k: larger than the smallest rank; found 65, expected at most 64. Lower it",
+    ),
+    "divergence": (
+        {"divergence": {"max_new_tokens": 250}},
+        r"divergence.max_new_tokens: the longest validation prompt .* \d+ \+ 250 tokens",
+    ),
+    "match itself": (
+        {"match": {"to": "SFT", "arms": ["SFT"]}},
+        "match.arms: 'SFT' is what they are matched to",
     ),
     "match": ({"match": {"to": "SFX", "arms": ["DPO"]}}, "match.to: no arm is called 'SFX'"),
     "shares": (
@@ -185,3 +268,84 @@ def test_of_a_model_of_the_hub_only_headers_are_fetched_and_for_a_plan_nothing(t
     ]
     assert {"config.json", "tokenizer.json"} <= asked
     assert not any(name.endswith(".safetensors") for name in asked)
+
+
+@final
+@dataclass(frozen=True)
+class Verbose(AbstractTask):
+    """Short questions, but for the last of those that one seed gives."""
+
+    name: ClassVar[str] = "verbose"
+    at: int
+    words: int
+
+    def problems(self, split: Split, count: int, seed: int) -> tuple[Problem, ...]:
+        lengths = [1] * (count - 1) + [self.words if seed == self.at else 1]
+        return tuple(Problem("Ada " * n, "1", "1 " * n) for n in lengths)
+
+    def grade(self, problem: Problem, completion: str, *, truncated: bool) -> Grade:
+        return Wrong("answer")
+
+
+USES = {
+    "rollouts": ["task: a train prompt", "task: a validation prompt"],
+    "test": ["task: a test prompt"],
+    "divergence": ["task: a validation prompt"],
+    "accuracy along paths": ["task: a validation prompt"],
+    "warm-up": ["models.warm_up: the longest pretrain prompt and its solution"],
+}
+
+
+@pytest.fixture(scope="module")
+def base() -> LanguageModel:
+    return skeleton("embedded:base")
+
+
+def faults_of(check: Callable[[], None]) -> list[str]:
+    faults = Faults()
+    with faults.collected():
+        check()
+    return [str(fault) for fault in faults.found]
+
+
+def test_prompts_are_those_that_the_stages_ask_for(base: LanguageModel):
+    """By their seeds and counts: six times as many may be sampled as are to be mixed."""
+    tree = SMALL | {"models": {"warm_up": {}}, "paths": {"accuracy": 10}, "floors": None}
+    study = Study.model_validate(tree)
+    assert not faults_of(lambda: check_contexts(study, Verbose(study.seed, 300), base))
+    for use, wanted in USES.items():
+        task = Verbose(derive(study.seed, use), 300)
+        found = faults_of(lambda task=task: check_contexts(study, task, base))
+        assert len(found) == len(wanted), (use, found)
+        assert all(line.startswith(text) for line, text in zip(found, wanted, strict=True))
+
+
+def test_what_is_sampled_fits_the_teacher_too(base: LanguageModel):
+    study = Study.model_validate(SMALL)
+    teacher = skeleton("embedded:teacher")
+    task = Verbose(derive(study.seed, "rollouts"), 100)
+    assert not faults_of(lambda: check_contexts(study, task, base, teacher))
+    teacher.network.config.max_position_embeddings = 128  # type: ignore[union-attr]
+    found = faults_of(lambda: check_contexts(study, task, base, teacher))
+    assert len(found) == 2
+    assert all("do not fit the context of embedded:teacher" in line for line in found)
+
+
+def test_what_arms_make_of_a_file_s_rows_fits_the_context(base: LanguageModel):
+    """Each row fits; a new completion of its prompt, or another prompt's, does not."""
+    rows = [
+        Rollout(name, (5,) * prompt, (6,) * completion, "", (-1.0,) * completion, grade, False)
+        for name, prompt, completion in (("a", 200, 20), ("b", 10, 100))
+        for grade in (Correct(), Wrong("answer"))
+    ]
+    for objective, text in (
+        ("sft", None),
+        ("online_grpo", r"rollouts.max_new_tokens: the longest train prompt .* 200 \+ 64 tokens"),
+        ("kto", r"x.parquet: arm: the longest prompt with the longest .* 200 \+ 100 tokens"),
+    ):
+        arms = [{"name": "arm", "objective": objective}]
+        study = Study(name="s", arms=arms, rollouts={"file": "x.parquet"}, floors=None)
+        plan = make_plan(study)
+        found = faults_of(lambda plan=plan: check_rows(plan, RolloutSet(tuple(rows)), base))
+        assert len(found) == (text is not None)
+        assert all(re.search(text or "", line) for line in found), found

@@ -17,7 +17,8 @@ from tests.test_cli import goniometer
 from tests.tiny_model import tiny_network, tiny_tokenizer
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
-PRESETS = ("paper", "original", "matched", "qwen3-4b")
+# But for the sweep by which the common learning rate was chosen.
+PRESETS = [path.stem for path in EXAMPLES if path.stem != "learning_rate"]
 
 
 def example(name: str) -> Study:
@@ -84,6 +85,25 @@ def test_plan_of_a_model_that_is_not_here(command: Command, tmp_path: Path):
     code, printed, lines = command("study", path, "-o", tmp_path / "out")
     assert (code, printed, len(lines)) == (2, "", 3)
     assert not (tmp_path / "out").exists()
+
+
+def test_hours_of_another_machine_are_those_of_its_speed(command: Command, tmp_path: Path):
+    """Twice as fast a machine takes half as long; both speeds are needed."""
+    path = next(path for path in EXAMPLES if path.stem == "qwen3-4b")
+    plan = ("study", path, "--plan", "-o", tmp_path / "out")
+    hours = []
+    for flops, written in ((2e5, 2000), (4e5, 4000)):
+        code, printed, _ = command(*plan, "--flops", flops, "--tokens-per-second", written)
+        assert code == 0
+        hours.append(float(printed.partition("hours: ")[2].partition(" ")[0]))
+        assert f"if {flops:g} GFLOP/s in steps and {written} tokens/s written, as given" in printed
+    assert hours[0] == pytest.approx(2 * hours[1], rel=1e-3)
+    code, _, (line,) = command(*plan, "--flops", 1)
+    assert (code, line) == (
+        2, "goniometer: --tokens-per-second: hours take both speeds. Give --tokens-per-second too"
+    )  # fmt: skip
+    code, _, (line,) = command(*plan, "--flops", 0, "--tokens-per-second", 1)
+    assert (code, line) == (2, "goniometer: --flops: no speed; found 0.0, expected above 0")
 
 
 def test_a_plan_measures_where_the_model_is_here(command: Command, tmp_path: Path):

@@ -28,6 +28,18 @@ def study(
             help="With --plan, time a few steps of the model, where it is here, for the hours.",
         ),
     ] = True,
+    flops: Annotated[
+        float | None,
+        typer.Option(
+            "--flops",
+            metavar="GFLOPS",
+            help="With --plan, the speed of steps in GFLOP/s, for hours on another machine.",
+        ),
+    ] = None,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option("--tokens-per-second", help="Beside --flops: tokens written a second."),
+    ] = None,
 ) -> None:
     """Run a whole study: rollouts, training, evaluation, geometry, statistics, report.
 
@@ -40,7 +52,7 @@ def study(
 
     goniometer study examples/paper.yaml --plan
 
-    goniometer study examples/qwen3-4b.yaml --plan --no-measure
+    goniometer study examples/qwen3-4b.yaml --plan --flops 200000 --tokens-per-second 2000
 
     [bold]Studies in examples/[/bold]
 
@@ -51,11 +63,10 @@ def study(
     if not plan:
         _study(study_file, out, "report")
         return
-    from goniometer.console.study import planned
-    from goniometer.study_file import read_study
+    from goniometer.console.study import opened, planned, speed_given
 
-    settings = read_study(study_file)
-    planned(settings, out or Path("runs") / settings.name, measured=measure)
+    given = speed_given(flops, tokens_per_second)
+    planned(*opened(study_file, out, fetch=False), measured=measure, given=given)
 
 
 def sample(study_file: StudyFile, out: RunFolder = None) -> None:
@@ -89,8 +100,6 @@ def evaluate(study_file: StudyFile, out: RunFolder = None) -> None:
 
 
 def _study(study_file: Path, out: Path | None, until: str) -> None:
-    from goniometer.console.study import studied
-    from goniometer.study_file import read_study
+    from goniometer.console.study import opened, studied
 
-    settings = read_study(study_file)
-    studied(settings, out or Path("runs") / settings.name, until)
+    studied(*opened(study_file, out, fetch=True), until)

@@ -124,10 +124,11 @@ def _disk(disk: Disk) -> str:
         "base": disk.base,
         "rollouts": disk.rollouts,
         "scores": disk.scores,
+        "paths": disk.paths,
         "report": disk.report,
     }
     listed = ", ".join(f"{name} {bytes_of(size)}" for name, size in parts.items() if size)
-    return f"{bytes_of(disk.total)} at most ({listed})"
+    return f"about {bytes_of(disk.total)} ({listed})"
 
 
 def _hours(plan: Plan, size: Size, lengths: Lengths, speed: Speed | None, *, here: bool) -> str:
@@ -138,7 +139,14 @@ def _hours(plan: Plan, size: Size, lengths: Lengths, speed: Speed | None, *, her
     workers = min(settings.workers, len(plan.cells))
     total = speed.waited(stages, workers)
     apart = "" if workers == 1 else f" in each of {workers} processes"
-    note = f"; if {MIXED:.0%} of prompts are mixed" if plan.study.rollouts.file is None else ""
+    mixed = f"{MIXED:.0%} of prompts are mixed"
+    if speed.given:
+        also = f", and {mixed}" if plan.study.rollouts.file is None else ""
+        return (
+            f"hours: {total:.2f} if {speed.flops / 1e9:g} GFLOP/s in steps and {speed.written:g} "
+            f"tokens/s written{apart}, as given{also}"
+        )
+    note = f"; if {mixed}" if plan.study.rollouts.file is None else ""
     return (
         f"hours: {total:.2f} on this machine as it is now, with {settings.threads} "
         f"CPU threads{apart} or its GPU (measured in one process: {speed.flops / 1e9:.1f} GFLOP/s "

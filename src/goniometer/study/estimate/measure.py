@@ -30,15 +30,17 @@ WRITTEN = 16  # tokens that each prompt is given
 @final
 @dataclass(frozen=True)
 class Speed:
-    """What was measured.
+    """What was measured, or what a user states.
 
     Attributes:
         flops: floating-point operations a second of a training step.
         written: tokens a second that a batch of the study's evaluation writes.
+        given: whether it was stated and not measured.
     """
 
     flops: float
     written: float
+    given: bool = False
 
     def hours(self, stage: Stage) -> float:
         """Time of a stage: by tokens where it generates, else by operations.

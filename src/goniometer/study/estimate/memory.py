@@ -4,17 +4,21 @@ from dataclasses import dataclass
 from math import ceil
 from typing import final
 
+from goniometer.behaviour.points import Paths as Positions
+from goniometer.behaviour.points import points_of
 from goniometer.model.head import CHUNK
 from goniometer.study.cells import CellPlan
 from goniometer.study.estimate.lengths import Lengths
 from goniometer.study.estimate.size import Size
-from goniometer.study.estimate.work import rows_of_prompt
+from goniometer.study.estimate.work import columns_of, matched_of, rows_of_prompt
 from goniometer.study.plan import Plan
 
 FLOAT, HALF = 4, 2  # bytes of an element
 TOKEN_ON_DISK = 8  # bytes a token of a rollout: its id and its log-prob, compressed
 COLUMN_ON_DISK = 26  # bytes a token of a completion: a log-prob as JSON
 SCORE_ON_DISK = 4  # bytes a token of a completion that was scored: its text, compressed
+LOSS_ON_DISK = 20  # bytes of a text's loss at a point of a path: a number as JSON
+ANSWER_ON_DISK = 5  # bytes a token of an answer along a path: its text, as JSON
 READING_ON_DISK = 4_000  # bytes of a pair's readings at one module, in tables and report
 
 
@@ -79,26 +83,30 @@ class Disk:
     base: int
     rollouts: int
     scores: int
+    paths: int
     report: int
 
     @property
     def total(self) -> int:
         """All parts."""
-        return self.cells + self.base + self.rollouts + self.scores + self.report
+        parts = (self.cells, self.base, self.rollouts, self.scores, self.paths, self.report)
+        return sum(parts)
 
 
 def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
-    """Count files: cells in float32, the base, rollouts, scores, readings.
+    """Count files: cells in float32, the base, rollouts, scores, losses along paths, readings.
 
     The base is written where it is warmed up, and where whole weights are read against it.
-        Rollouts and scores are counted by token, with the longest completions allowed.
+    Rollouts and scores are counted by token, with the longest completions allowed. Of the prompts
+    trained on, all samples are kept beside the rows that are.
     """
-    study, runs = plan.study, len(plan.cells) + 1
+    study, runs = plan.study, len(plan.cells) + 1 + matched_of(plan)
     rollouts = study.rollouts
     longest = round(lengths.prompt) + rollouts.max_new_tokens
     rows = (rollouts.prompts + rollouts.held_out_prompts) * rollouts.rows_per_prompt
-    reference = any("reference" in cell.objective.needs for cell in plan.cells)
-    columns = rollouts.prompts * rollouts.rows_per_prompt * rollouts.max_new_tokens * reference
+    rows += rollouts.prompts * rollouts.samples
+    columns = sum(times * texts for times, texts in columns_of(plan).values())
+    columns *= rollouts.max_new_tokens
     whole = size.parameters * (HALF if study.models.dtype == "bfloat16" else FLOAT)
     copies = sum((study.models.warm_up is not None, any(c.regime != "lora" for c in plan.cells)))
     readings = len(plan.cells) * (len(plan.cells) - 1) // 2 * len(size.linear)
@@ -108,5 +116,16 @@ def disk_of(plan: Plan, size: Size, lengths: Lengths) -> Disk:
         rollouts=(0 if rollouts.file else rows * longest * TOKEN_ON_DISK)
         + columns * COLUMN_ON_DISK,
         scores=runs * study.evaluation.problems * study.evaluation.max_new_tokens * SCORE_ON_DISK,
+        paths=_paths(plan),
         report=readings * READING_ON_DISK,
     )
+
+
+def _paths(plan: Plan) -> int:
+    paths = plan.study.paths
+    if paths is None:
+        return 0
+    runs, _ = plan.together
+    losses = paths.problems * (1 + paths.bare_answer) * LOSS_ON_DISK
+    answers = (paths.accuracy or 0) * plan.study.evaluation.max_new_tokens * ANSWER_ON_DISK
+    return len(points_of(runs, Positions(paths.positions))) * (losses + answers)

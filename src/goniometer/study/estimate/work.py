@@ -63,9 +63,24 @@ def rows_of_prompt(cell: CellPlan, plan: Plan) -> float:
     return len(cell.objective.select(RolloutSet(tuple(rows))).row) / PROBED
 
 
+def columns_of(plan: Plan) -> dict[str, tuple[int, int]]:
+    """Constant columns that are made before training, by need: how often, and of how many texts.
+
+    Once for the rows as sampled and once for each share of wrong rows, as their rows are others.
+    """
+    rollouts = plan.study.rollouts
+    needs = {n for c in plan.cells if not c.objective.on_policy for n in c.objective.needs}
+    shares = len({cell.wrong_share for cell in plan.cells})
+    rows = {"mismatched": 1}
+    return {
+        need: (shares, rollouts.prompts * rows.get(need, rollouts.rows_per_prompt))
+        for need in sorted(needs)
+    }
+
+
 def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
     """List the stages of a study with all that they take, in their order."""
-    study, runs = plan.study, len(plan.cells) + 1 + _matched(plan)
+    study, runs = plan.study, len(plan.cells) + 1 + matched_of(plan)
     rollouts, text = study.rollouts, lengths.prompt + lengths.completion
     forward = 2.0 * (size.body + size.head)
 
@@ -80,9 +95,10 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
     if rollouts.file is None:
         asked = (rollouts.prompts + rollouts.held_out_prompts) / MIXED * rollouts.samples
         found.append(stage("sample rollouts", "generate", 1, asked, lengths.completion))
-    if any("reference" in cell.objective.needs for cell in plan.cells):
-        rows = rollouts.prompts * rollouts.rows_per_prompt
-        found.append(stage("reference log-probs", "score", 1, rows, text))
+    for need, (times, rows) in columns_of(plan).items():
+        if need != "behaviour" or rollouts.behaviour == "base":  # else the rows bring them
+            found.append(stage(f"{need} log-probs", "score", times, rows, text))
+    found += _sampled(plan, stage, lengths)
     found += _training(plan, size, lengths)
     evaluation, held = study.evaluation, rollouts.held_out_prompts * rollouts.rows_per_prompt
     written = min(lengths.completion, evaluation.max_new_tokens)
@@ -98,6 +114,19 @@ def work_of(plan: Plan, size: Size, lengths: Lengths) -> tuple[Stage, ...]:
         *(replace(one, shared=True) for one in shared),
         *_together(plan, stage, lengths),
     )
+
+
+def _sampled(
+    plan: Plan, stage: Callable[[str, Kind, int, float, float], Stage], lengths: Lengths
+) -> list[Stage]:
+    """What cells sample for themselves while they train."""
+    cells = [cell for cell in plan.cells if cell.objective.on_policy]
+    steps = plan.study.training.updates * plan.study.training.prompts_per_step
+    rows = sum(steps * rows_of_prompt(cell, plan) for cell in cells)
+    if not cells:
+        return []
+    one = stage("sample while training", "generate", 1, rows, lengths.completion)
+    return [replace(one, runs=len(cells), shared=True)]
 
 
 def _together(
@@ -152,12 +181,15 @@ def _training(plan: Plan, size: Size, lengths: Lengths) -> list[Stage]:
             tokens += round(mine * text)
             flops += mine * (text * body + lengths.completion * head)
             if cell.objective.on_policy:
-                flops += mine * text * 2.0 * (size.body + size.head)
+                # Fresh rows are scored by what sampled them, and by the base where it is asked.
+                times = 1 + ("reference" in cell.objective.needs)
+                flops += times * mine * text * 2.0 * (size.body + size.head)
         title = f"train {name}" + ("" if regime == "lora" else f", {regime} weights")
         found.append(Stage(title, "train", len(cells), rows, tokens, flops, shared=True))
     return found
 
 
-def _matched(plan: Plan) -> int:
+def matched_of(plan: Plan) -> int:
+    """Count the rescaled updates that are evaluated, too."""
     match = plan.study.match
-    return len(match.arms) * len(match.by) if match else 0
+    return sum(arm != match.to for arm in match.arms) * len(match.by) if match else 0

@@ -39,7 +39,7 @@ def check_disk(disk: Disk, out: Path) -> None:
     if needed <= free:
         return
     parts = {"cells": disk.cells, "rollouts": disk.rollouts, "scores": disk.scores}
-    parts |= {"the base": disk.base, "the report": disk.report}
+    parts |= {"paths": disk.paths, "the base": disk.base, "the report": disk.report}
     most = max(parts, key=lambda name: parts[name])
     raise GoniometerError(
         "not enough disk for what is planned",
