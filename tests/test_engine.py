@@ -110,8 +110,10 @@ def _alive(process: Path) -> bool:
 
 def test_an_interrupt_ends_all_of_them_at_once(tmp_path: Path):
     """As at a terminal, where Ctrl-C reaches every process; none prints a traceback but ours."""
+    # The tests themselves may be a background job, whose children ignore interrupts.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     parent = subprocess.Popen(
-        [sys.executable, "-c", _program(tmp_path)],
+        [sys.executable, "-c", listening + _program(tmp_path)],
         cwd=Path(__file__).parent.parent,
         stderr=subprocess.PIPE,
         text=True,

@@ -244,6 +244,7 @@ def test_counts_in_the_answer_are_those_of_the_pairs():
 @pytest.mark.parametrize(
     ("state", "said"),
     [("diverged", "GRPO diverged"), ("non-finite", "GRPO stopped at step 40 (non-finite)")],
+    ids=["diverged", "non-finite"],
 )
 def test_an_arm_that_was_not_trained_to_its_end_is_grouped_with_none(state, said):
     found = results(study=True, runs=ARMS + ORDERS)

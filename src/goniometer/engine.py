@@ -76,7 +76,8 @@ def _follow_parent() -> None:
     from multiprocessing import parent_process
     from multiprocessing.connection import wait
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of a shell's background job
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
     if parent is None:
         return
