@@ -28,7 +28,6 @@ from goniometer.deltas import Delta
 from goniometer.results import Cell, InputNulls, Similarity
 from goniometer.seeds import derive
 from goniometer.study.preflight.leakage import asked_in, fixed_count, prompts_of
-from goniometer.study.preflight.models import context_of
 from goniometer.study.scoring import Evaluated
 from goniometer.study.stages import Run, Sampled
 from goniometer.study.workers import losses_apart
@@ -116,7 +115,7 @@ def fixed_texts(run: Run, sampled: Sampled) -> Fixed:
     asked = run.plan.task.problems(SPLIT, fixed_count(study), derive(study.seed, "fixed texts"))
     found = asked_in(prompts_of(sampled.train), asked, run.base)
     trained = {problem.id for _, problem in found}
-    context = context_of(run.base) or math.inf
+    context = run.base.context or math.inf
 
     def serves(problem: Problem) -> bool:
         prompt = run.base.encode_prompt(problem.question)

@@ -65,8 +65,7 @@ class Encoder:
         tokenizer: Any = model.tokenizer
         self.model, self.counts = model, counts
         self.special = frozenset(tokenizer.all_special_ids)
-        network: Any = model.network
-        self.context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+        self.context = model.context
         self._prompts: dict[Prompt, tuple[int, ...] | str] = {}
         self._ids: dict[int, int] = {}  # equal token ids are one object: 8 bytes a token, not 36
 

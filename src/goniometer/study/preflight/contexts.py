@@ -12,7 +12,7 @@ from goniometer.rollouts import RolloutSet
 from goniometer.rollouts.sample import BOUND
 from goniometer.seeds import derive
 from goniometer.study.plan import Plan
-from goniometer.study.preflight.models import ASKED, context_of
+from goniometer.study.preflight.models import ASKED
 from goniometer.tasks import AbstractTask, Split
 
 
@@ -54,7 +54,7 @@ def check_contexts(
     for use in _uses(study):
         reader = teacher if teacher is not None and use.seed == "rollouts" else base
         tightest = min((base, reader), key=_room)
-        context = context_of(tightest)
+        context = tightest.context
         if context is None:
             continue
         problems = task.problems(use.split, min(use.count, ASKED), derive(study.seed, use.seed))
@@ -97,7 +97,7 @@ def check_rows(plan: Plan, rollouts: RolloutSet, base: LanguageModel) -> None:
     Raises:
         GoniometerError: by kind, with the longest texts.
     """
-    context, settings, faults = context_of(base), plan.study.rollouts, Faults()
+    context, settings, faults = base.context, plan.study.rollouts, Faults()
     rows = rollouts.mixed().first_prompts(settings.prompts).rows
     if context is None or not rows:
         return
@@ -123,14 +123,14 @@ def check_rows(plan: Plan, rollouts: RolloutSet, base: LanguageModel) -> None:
 
 
 def _room(model: LanguageModel) -> float:
-    return context_of(model) or math.inf
+    return model.context or math.inf
 
 
 def _require_solutions(
     study: Study, settings: WarmUp, task: AbstractTask, base: LanguageModel
 ) -> None:
     """Require that a base that is warmed up can read the solutions whole."""
-    seed, context = derive(study.seed, "warm-up"), context_of(base)
+    seed, context = derive(study.seed, "warm-up"), base.context
     problems = task.problems("pretrain", min(settings.prompts, ASKED), seed)
     lengths = [
         len(base.encode_prompt(problem.question)) + len(base.encode_completion(problem.solution))

@@ -1,7 +1,6 @@
 """What a study asks of its models, checked without their weights."""
 
 from collections.abc import Collection
-from typing import Any
 
 import torch
 from torch import nn
@@ -132,9 +131,3 @@ def check_bare_answers(study: Study, task: AbstractTask, base: LanguageModel) ->
     if study.paths is not None and study.paths.bare_answer:
         seed = derive(study.seed, "fixed texts")
         bare_answers(base, task.problems("validation", study.paths.problems, seed))
-
-
-def context_of(model: LanguageModel) -> int | None:
-    """Longest text that the model's config allows; None where it does not say."""
-    network: Any = model.network
-    return getattr(network.config.get_text_config(), "max_position_embeddings", None)

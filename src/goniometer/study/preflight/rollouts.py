@@ -12,7 +12,6 @@ from goniometer.rollouts.same_tokenizer import require_same_tokenizer
 from goniometer.seeds import derive
 from goniometer.study.plan import Plan
 from goniometer.study.preflight.leakage import check_apart_from_test, trained_and_measured
-from goniometer.study.preflight.models import context_of
 from goniometer.tasks import Correct, Wrong
 
 
@@ -146,7 +145,7 @@ def _check_gradable(plan: Plan, rollouts: RolloutSet, where: str) -> None:
 
 
 def _check_lengths(rollouts: RolloutSet, base: LanguageModel, where: str) -> None:
-    context = context_of(base)
+    context = base.context
     longest = max(len(row.prompt_tokens) + len(row.completion_tokens) for row in rollouts.rows)
     if context is not None and longest > context:
         raise GoniometerError(
